@@ -1,0 +1,492 @@
+"""How money is kept: nothing paid is asked for before its highest price is reserved, on disk.
+
+A budget is the allowance of one session of work, not of a day: it begins when a ledger is opened while
+nobody else uses the key, and whoever opens the key's ledger meanwhile joins it, so two instances share
+one ceiling. When the last user is gone the budget is over, and yesterday's spending does not eat
+today's. A run that was killed goes on within its old budget by naming it (`budget=`).
+
+What is known of a budget is a fold over its records, the same in memory and on disk. The disk's are one
+`Log` per budget in a folder per key; each step happens under a file lock, after reading what other
+processes have added. What was reserved and never settled stays counted, whoever died.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Context, Decimal, localcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+from wireproof.clock import Clock, RealClock
+from wireproof.errors import CouldNotTell, OverBudget, UsageError
+from wireproof.money import Money
+from wireproof.runlog import DISK, Damaged, Disk, DiskError, Log
+from wireproof.secrets import Secret
+
+ABSURD = 5
+"""A single charge of more than this many times its ceiling means that the price is not understood."""
+
+# --------------------------------------------------------------------------------------- values
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Money set aside for one paid call. `number` is its name within the budget."""
+
+    number: int
+    price: Money
+    """The most it should cost."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a settled reservation has cost, and whether to go on."""
+
+    reservation: Reservation
+    billed: Money | None
+    """None: nobody told; the reserved price stays counted."""
+
+    @property
+    def overcharged(self) -> bool:
+        """Whether it cost more than was reserved."""
+        return self.billed is not None and self.billed > self.reservation.price
+
+    @property
+    def stop(self) -> bool:
+        """Whether it cost so much that nothing further may be bought in this budget."""
+        return self.billed is not None and self.billed > self.reservation.price * ABSURD
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """How a budget stands. What was spent lies between `spent` and `at_most`."""
+
+    ceiling: Money
+    spent: Money
+    """Known charges."""
+    reserved: Money
+    """Ceiling prices of everything whose charge is not known: under way, never told, or orphaned."""
+    unknown: int
+    """How many of those will not be told by a caller that is still there."""
+    jobs: int
+    """Reservations that were not released: the calls that may have been made."""
+    stopped: str = ""
+    """Why nothing more may be bought although money may be left; empty: it may."""
+
+    @property
+    def at_most(self) -> Money:
+        return self.spent + self.reserved
+
+
+class Stopped(OverBudget):
+    """One charge was so far above its ceiling that the budget is closed. `why` says which."""
+
+    def __init__(self, state: LedgerState, asked: Money, why: str) -> None:
+        super().__init__(
+            ceiling=state.ceiling.amount,
+            spent=state.at_most.amount,
+            asked=asked.amount,
+            unit=asked.unit,
+        )
+        self.why = why
+        self.args = (f"nothing more is bought: {why}",)
+
+
+class Ledger(Protocol):
+    """The one place where spending is allowed and written down. Amounts in the budget's own unit.
+
+    All methods may be called from any thread. An amount that is negative, absurdly long or in another
+    unit is refused with UsageError and changes nothing.
+    """
+
+    def reserve(self, price: Money, *, why: str) -> Reservation:
+        """Set the price aside before the call leaves. Raises OverBudget when it is not covered."""
+        ...
+
+    def settle(self, reservation: Reservation, billed: Money | None) -> Charge:
+        """Write down what it cost; None when nobody tells, which a later settlement may still correct.
+
+        A charge above its ceiling is written down at its real amount. Raises ValueError when the
+        reservation is released or was settled with another amount.
+        """
+        ...
+
+    def release(self, reservation: Reservation) -> None:
+        """Give the money back: the call provably did not leave, or its outcome is free by contract."""
+        ...
+
+    def state(self) -> LedgerState: ...
+
+    def pending(self) -> tuple[Reservation, ...]:
+        """Reservations whose charge is not known, in their order: what a resumed run has to look into."""
+        ...
+
+
+# ----------------------------------------------------------------------------------------- fold
+
+_EXACT = Context(prec=120)
+"""Wide enough that no sum of amounts within `_counted` is ever rounded."""
+
+
+def _counted(money: Money, unit: str) -> Money:
+    """The amount, when it is one that can be counted in this budget."""
+    if money.unit != unit:
+        raise UsageError(f"{money} cannot be counted in a budget of {unit}")
+    amount = money.amount
+    exponent = amount.as_tuple().exponent
+    if amount < 0 or amount.adjusted() > 15 or not isinstance(exponent, int) or exponent < -40:
+        raise UsageError(f"{amount} {unit} is not an amount that can be charged")
+    return money
+
+
+@dataclass(slots=True)
+class _Entry:
+    reservation: Reservation
+    billed: Money | None = None
+    open: bool = True
+    """Whether a caller that is still there may settle it."""
+
+
+@dataclass(slots=True)
+class _Book:
+    """A budget as its records tell it."""
+
+    unit: str = ""
+    ceiling: Decimal = Decimal(0)
+    spent: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+    made: int = 0
+    entries: dict[int, _Entry] = field(default_factory=dict)
+    """Those whose charge is not known."""
+    settled: dict[int, Decimal] = field(default_factory=dict)
+    stopped: str = ""
+
+    def apply(self, record: Mapping[str, Any]) -> None:
+        """Take the next record. Raises LookupError or ValueError for one that does not belong."""
+        with localcontext(_EXACT):
+            _STEPS[next(iter(record))](self, record)
+
+    def begin(self, record: Mapping[str, Any]) -> None:
+        """Somebody opened the budget: alone, and every open reservation is an orphan; or joining."""
+        ceiling = Decimal(record["ceiling"])
+        if record["begin"] == "join":
+            # Nobody may spend more than the most careful of those who share the budget allowed.
+            self.ceiling = min(self.ceiling, ceiling)
+            return
+        self.unit, self.ceiling = record["unit"], ceiling
+        for entry in self.entries.values():
+            entry.open = False
+
+    def reserve(self, record: Mapping[str, Any]) -> None:
+        price = Money(Decimal(record["price"]), self.unit)
+        self.made = record["reserve"]
+        self.entries[self.made] = _Entry(Reservation(self.made, price, record["why"]))
+        self.reserved += price.amount
+
+    def settle(self, record: Mapping[str, Any]) -> None:
+        number, billed = record["settle"], record["billed"]
+        if billed is None:
+            self.entries[number].open = False
+            return
+        entry = self.entries.pop(number)
+        amount = Decimal(billed)
+        self.reserved -= entry.reservation.price.amount
+        self.spent += amount
+        self.settled[number] = amount
+        if Charge(entry.reservation, Money(amount, self.unit)).stop:
+            self.stopped = (
+                f"call {number} ({entry.reservation.why}) was charged {amount} {self.unit}, "
+                f"over {ABSURD} times its ceiling of {entry.reservation.price}"
+            )
+
+    def release(self, record: Mapping[str, Any]) -> None:
+        self.reserved -= self.entries.pop(record["release"]).reservation.price.amount
+
+    def state(self) -> LedgerState:
+        return LedgerState(
+            ceiling=Money(self.ceiling, self.unit),
+            spent=Money(self.spent, self.unit),
+            reserved=Money(self.reserved, self.unit),
+            unknown=sum(not entry.open for entry in self.entries.values()),
+            jobs=len(self.entries) + len(self.settled),
+            stopped=self.stopped,
+        )
+
+    def allow(self, price: Money) -> None:
+        """Raises OverBudget when the price is not covered."""
+        if self.stopped:
+            raise Stopped(self.state(), price, self.stopped)
+        with localcontext(_EXACT):
+            counted = self.spent + self.reserved
+            covered = counted + price.amount <= self.ceiling
+        if not covered:
+            raise OverBudget(ceiling=self.ceiling, spent=counted, asked=price.amount, unit=self.unit)
+
+
+_STEPS: Mapping[str, Callable[[_Book, Mapping[str, Any]], None]] = {
+    "begin": _Book.begin,
+    "reserve": _Book.reserve,
+    "settle": _Book.settle,
+    "release": _Book.release,
+}
+
+
+class _Keeper:
+    """A ledger less the place where its records are: `_turn` gives the book to one caller at a time."""
+
+    def _turn(self) -> AbstractContextManager[_Book]:
+        """The book as it stands now, and nobody else's until the end of the block."""
+        raise NotImplementedError
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        """Keep a record and fold it into the book; within a turn."""
+        raise NotImplementedError
+
+    def reserve(self, price: Money, *, why: str) -> Reservation:
+        with self._turn() as book:
+            _counted(price, book.unit)
+            book.allow(price)
+            number = book.made + 1
+            self._write({"reserve": number, "price": str(price.amount), "why": why})
+        return Reservation(number, price, why)
+
+    def settle(self, reservation: Reservation, billed: Money | None) -> Charge:
+        with self._turn() as book:
+            amount = None if billed is None else _counted(billed, book.unit).amount
+            if amount is None or reservation.number not in book.settled:
+                _must_be_open(book, reservation)
+                self._write({"settle": reservation.number, "billed": None if amount is None else str(amount)})
+            elif book.settled[reservation.number] != amount:
+                raise ValueError(f"{reservation} is settled already, with another amount")
+        return Charge(reservation, billed)
+
+    def release(self, reservation: Reservation) -> None:
+        with self._turn() as book:
+            _must_be_open(book, reservation)
+            self._write({"release": reservation.number})
+
+    def state(self) -> LedgerState:
+        with self._turn() as book:
+            return book.state()
+
+    def pending(self) -> tuple[Reservation, ...]:
+        with self._turn() as book:
+            return tuple(entry.reservation for entry in book.entries.values())
+
+
+def _must_be_open(book: _Book, reservation: Reservation) -> None:
+    entry = book.entries.get(reservation.number)
+    if entry is None or entry.reservation != reservation:
+        raise ValueError(f"{reservation} is not open in this budget")
+
+
+# --------------------------------------------------------------------------------------- places
+
+
+class MemoryLedger(_Keeper):
+    """A ledger for runs that cost nothing: the same rules, forgotten at the end of the process."""
+
+    def __init__(self, ceiling: Money) -> None:
+        self._lock = threading.Lock()
+        self._book = _Book()
+        _counted(ceiling, ceiling.unit)
+        self._write({"begin": "alone", "ceiling": str(ceiling.amount), "unit": ceiling.unit})
+
+    @contextmanager
+    def _turn(self) -> Iterator[_Book]:
+        with self._lock:
+            yield self._book
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        self._book.apply(record)
+
+
+def fingerprint(provider: str, key: str | Secret) -> str:
+    """Sixteen hex digits that name a key without telling it."""
+    known = key.reveal() if isinstance(key, Secret) else key
+    return hashlib.sha256(f"{provider}\0{known}".encode()).hexdigest()[:16]
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PATIENCE = 30.0
+"""Seconds. Longer than any number of honest turns; a lock held for longer is held by a stopped process."""
+
+
+class FileLedger(_Keeper):
+    """The ledger of one key, shared by all processes and machine-wide instances that use the key.
+
+    `folder/<fingerprint>/` holds one log per budget, `lock` (held for a turn) and `live` (held as long
+    as somebody uses the key; its text is the budget in use). A forked child may go on with its parent's.
+    """
+
+    def __init__(self, log: Log, lock: Path, live: int, *, budget: str, clock: Clock, disk: Disk) -> None:
+        self.budget = budget
+        """The name by which the budget can be resumed."""
+        self._log = log
+        self._lock = lock
+        self._live = live
+        self._clock = clock
+        self._disk = disk
+        self._book = _Book()
+        self._records = 0
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        fingerprint: str,
+        ceiling: Money,
+        *,
+        budget: str | None = None,
+        clock: Clock | None = None,
+        disk: Disk = DISK,
+    ) -> FileLedger:
+        """Join the budget in use for this key, or begin one, or resume the one named `budget`.
+
+        Joining, the lowest ceiling of all counts; resuming, the new one. Raises UsageError when another
+        budget of the key is in use or the units differ, DiskError where nothing can be written.
+        """
+        _counted(ceiling, ceiling.unit)
+        for name in (fingerprint, budget or fingerprint):
+            if not _NAME.fullmatch(name):
+                raise UsageError(f"{name!r} is not a name for a ledger")
+        time = clock or RealClock()
+        home = folder / fingerprint
+        lock = home / "lock"
+        with _told(home, "open the ledger"):
+            disk.make_folder(home)
+        with _locked(lock, time, disk):
+            live, alone = _enter(home / "live", disk)
+            try:
+                name = _budget_name(home, live, alone, budget, time, disk)
+                log = Log.open(home / f"{name}.jsonl", disk=disk)
+                ledger = cls(log, lock, live, budget=name, clock=time, disk=disk)
+                ledger._begin(ceiling, alone=alone)
+            except BaseException:
+                disk.close(live)
+                raise
+        return ledger
+
+    def close(self) -> None:
+        """Leave the budget. What was not settled stays counted in it."""
+        self._log.close()
+        self._disk.close(self._live)
+
+    def __enter__(self) -> FileLedger:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _begin(self, ceiling: Money, *, alone: bool) -> None:
+        self._follow()
+        if self._book.unit not in ("", ceiling.unit):
+            self._log.close()
+            raise UsageError(f"the budget {self.budget} is kept in {self._book.unit}, not in {ceiling.unit}")
+        self._write(
+            {
+                "begin": "alone" if alone else "join",
+                "ceiling": str(ceiling.amount),
+                "unit": ceiling.unit,
+                "by": os.getpid(),
+            }
+        )
+
+    @contextmanager
+    def _turn(self) -> Iterator[_Book]:
+        with _locked(self._lock, self._clock, self._disk):
+            self._follow()
+            yield self._book
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        # The book follows the file and nothing else, so that it cannot know what the disk does not.
+        self._log.append(record, durable=True)
+        self._follow()
+
+    def _follow(self) -> None:
+        for record in self._log.catch_up():
+            self._records += 1
+            try:
+                self._book.apply(record)
+            except (LookupError, ValueError, ArithmeticError, TypeError) as error:
+                raise Damaged(self._log.path, self._records, f"no step of a ledger: {error!r}") from None
+
+
+@contextmanager
+def _told(path: Path, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(path, doing, error.strerror or str(error)) from error
+
+
+@contextmanager
+def _locked(path: Path, clock: Clock, disk: Disk) -> Iterator[None]:
+    """Alone among all processes and threads for the length of the block.
+
+    The file is opened anew each time: a lock belongs to the opening, which a forked child would share.
+    """
+    with _told(path, "lock the ledger"):
+        descriptor = disk.open(path)
+    try:
+        _wait_for(descriptor, path, clock)
+        yield
+    finally:
+        disk.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path, clock: Clock) -> None:
+    deadline = clock.now() + _PATIENCE
+    while not _try_lock(descriptor, fcntl.LOCK_EX):
+        if clock.now() > deadline:
+            raise CouldNotTell(f"{path}: another process has held the ledger for {_PATIENCE:.0f} s")
+        clock.sleep(0.001)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _enter(path: Path, disk: Disk) -> tuple[int, bool]:
+    """Hold the mark that says the key is in use; whether nobody else did."""
+    with _told(path, "open the ledger"):
+        descriptor = disk.open(path)
+        alone = _try_lock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor, alone
+
+
+def _budget_name(home: Path, live: int, alone: bool, asked: str | None, clock: Clock, disk: Disk) -> str:
+    """The name of the budget to use, written into `live` when it is we who decide."""
+    with _told(home / "live", "open the ledger"):
+        if alone:
+            name = asked or _fresh_name(home, clock)
+            disk.cut(live, 0)
+            disk.write(live, name.encode())
+            return name
+        in_use = disk.read(live, 0, 64).decode("ascii", "replace")
+    if asked not in (None, in_use):
+        raise UsageError(f"this key is in use within the budget {in_use}; {asked} can be resumed after it")
+    return in_use
+
+
+def _fresh_name(home: Path, clock: Clock) -> str:
+    """A name that no budget of this key has had."""
+    stem = f"{datetime.fromtimestamp(clock.wall(), UTC):%Y%m%dT%H%M%SZ}"
+    number = 1
+    while (home / f"{stem}-{number}.jsonl").exists():
+        number += 1
+    return f"{stem}-{number}"
