@@ -1,0 +1,90 @@
+"""What an engine gives back for a call, and what its shells need to know to carry it out.
+
+The engine is pure: it says what is to be replied, when, and how the bytes are to leave. A shell (the
+socket server, the ASGI app, the in-process transports, the respx route) waits, sends, breaks off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from wireproof.clock import Clock, ScaledClock, SteppedClock
+from wireproof.model import Call, Reply
+
+MOST_DRIPS = 64
+"""A dripped body leaves in at most so many pieces, so that a megabyte does not drip for a week."""
+
+BODILESS = frozenset({204, 304})
+"""Status codes whose replies have no body, whatever the engine put into them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the bytes of a reply leave; the default is whole and at once."""
+
+    cut_after: int | None = None
+    """Send this many bytes of the body, then close: the reply is truncated."""
+    reset: bool = False
+    """Reset the connection instead of replying; with `cut_after`, after those bytes."""
+    drip: float | None = None
+    """Seconds between single bytes, or between pieces where the body is longer than `MOST_DRIPS`."""
+    silence: bool = False
+    """Never answer, and keep the connection open."""
+    close: bool = False
+    """Say `Connection: close` and close cleanly after the reply."""
+
+
+WHOLE = Delivery()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One reply, when it leaves and how, and what else comes of the call."""
+
+    reply: Reply
+    """Without `content-length`: the shell adds it."""
+    after: float = 0.0
+    """Seconds, by the mock's clock, before the first byte."""
+    delivery: Delivery = WHOLE
+    effects: tuple[object, ...] = ()
+    """What else is to happen (webhooks, uploads): handed to a callback, never interpreted by a shell."""
+
+
+class Engine(Protocol):
+    """The pure centre of the mock."""
+
+    def answer(self, call: Call, now: float, wall: float) -> Answer:
+        """The answer to a call that came at `now` (clock seconds) and `wall` (seconds since 1970).
+
+        `call.url` is absolute and begins with the address that the client used. Never raises.
+        """
+        ...
+
+
+OnEffect = Callable[[object], None]
+OnExchange = Callable[[Call, Answer, float], None]
+"""Told of every call, its answer, and when the call came: seconds of the mock's clock."""
+
+
+def speed(clock: Clock) -> float:
+    """How many seconds of that clock pass in one real second."""
+    return clock.scale if isinstance(clock, ScaledClock) else 1.0
+
+
+def real_wait(clock: Clock, seconds: float) -> float:
+    """The real seconds that a wait of so many clock seconds takes; a stepped clock moves on at once."""
+    if isinstance(clock, SteppedClock):
+        clock.sleep(seconds)
+        return 0.0
+    return max(0.0, seconds) / speed(clock)
+
+
+def pieces(body: bytes, delivery: Delivery) -> tuple[bytes, ...]:
+    """The parts of the body that are sent, in order; more than one only where the reply drips."""
+    sent = body if delivery.cut_after is None else body[: max(0, delivery.cut_after)]
+    if delivery.drip is None or len(sent) < 2:
+        return (sent,)
+    size = -(-len(sent) // MOST_DRIPS)
+    return tuple(sent[start : start + size] for start in range(0, len(sent), size))

@@ -1,0 +1,538 @@
+"""One client of the mock's server: reads its calls strictly, answers them in order, owns each byte."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from socket import SO_LINGER, SOL_SOCKET
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import httptools
+
+from wireproof.mock.answer import BODILESS, WHOLE, Answer, Delivery, pieces, real_wait
+from wireproof.mock.framing import (
+    BROKEN,
+    CONTINUE,
+    ENCODED,
+    FULL,
+    LONG_HEAD,
+    LONG_LINE,
+    MALFORMED,
+    OTHER_VERSION,
+    TIMED_OUT,
+    TOO_LARGE,
+    UNEXPECTED,
+    UNSUPPORTED,
+    Headers,
+    Refusal,
+    framed,
+    origin_of,
+    raw_head,
+    refused,
+)
+from wireproof.model import Call, Reply
+
+if TYPE_CHECKING:
+    from wireproof.mock.socket import MockServer
+
+log = logging.getLogger(__name__)
+
+SLICE = 16 * 1024
+"""The parser is fed so many bytes at a time, so that one read cannot queue up thousands of calls."""
+_BIG = 64 * 1024
+"""From this size on a body is not copied behind its head."""
+_SPARE = 64 * 1024
+"""How much of a refused request is still read (and dropped), so that its sender sees the refusal."""
+LINGER = 2.0
+"""Seconds in which a refused client may fetch its refusal."""
+_SETTLE = 0.01
+"""Seconds between looks at whether the last byte before a reset has left."""
+_RESET = struct.pack("ii", 1, 0)
+
+_SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
+IDLE, HEAD, BODY, LINGERING, SILENT, GIVEN_AWAY = range(6)
+
+_Request: TypeAlias = tuple[bytes, bytes, str, Headers, bytes, bool]
+"""Method, target, origin, headers, body, and whether the connection is kept after the reply."""
+
+
+class _Refused(Exception):
+    """Leaves the parser's callbacks; `httptools` wraps it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+
+class Connection(asyncio.Protocol):
+    """One client. `_holds` counts why the next call has to wait: a reply that is still to leave, a
+    client that does not take what was written."""
+
+    __slots__ = (
+        "_body", "_eof", "_fresh", "_headers", "_held", "_holds", "_keep", "_left", "_left_at",
+        "_mark", "_origin", "_parser", "_phase", "_server", "_spare", "_stop", "_target", "_timer",
+        "_trailers", "_transport", "_undone", "_unread", "_upgrading", "_waiting",
+    )  # fmt: skip
+
+    _transport: asyncio.Transport
+
+    def __init__(self, server: MockServer) -> None:
+        self._server = server
+        self._parser = httptools.HttpRequestParser(self)
+        self._phase = IDLE
+        self._fresh = True
+        self._mark = server.tick
+        self._held = 0
+        self._target = b""
+        self._origin = ""
+        self._headers: Headers = []
+        self._trailers: Headers | None = None
+        self._body: bytes | bytearray = b""
+        self._upgrading = False
+        self._keep = True
+        self._holds = 0
+        self._waiting: deque[_Request | Refusal] = deque()
+        self._unread = b""
+        self._stop = False
+        self._spare = _SPARE
+        self._eof = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._undone: tuple[object, ...] = ()
+        self._left = 0
+        self._left_at = 0.0
+
+    # ---- what the transport says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if len(self._server.connections) >= self._server.limits.connections:
+            self._transport.write(refused(FULL))
+            self._end()
+        else:
+            self._server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop = True
+        self._server.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._waiting.clear()
+        self._unread = b""
+        self._settle_effects()
+
+    def data_received(self, data: bytes) -> None:
+        if self._stop:
+            self._drop(len(data))
+        elif self._holds or self._unread or len(data) > self._server.slice:
+            self._unread += data
+            self._read_on()
+        else:
+            self._feed(data)
+
+    def eof_received(self) -> bool:
+        """A client that closed only its own half still gets the replies it is owed."""
+        self._eof = True
+        owed = bool(self._holds or self._waiting or self._unread)
+        return owed and self._server.tls is None
+
+    def pause_writing(self) -> None:
+        self._holds += 1
+
+    def resume_writing(self) -> None:
+        self._release()
+
+    def _drop(self, size: int) -> None:
+        if self._phase == LINGERING:
+            self._spare -= size
+            if self._spare < 0:
+                self._transport.close()
+
+    def _read_on(self) -> None:
+        """Feed what came until a reply is in the way; what is left holds up further reading."""
+        size, unread, at = self._server.slice, self._unread, 0
+        while at < len(unread) and not self._holds and not self._stop:
+            self._feed(unread[at : at + size])
+            at += size
+        self._unread = b"" if self._stop else unread[at:]
+        if self._unread:
+            self._transport.pause_reading()
+        elif not self._transport.is_reading() and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _feed(self, data: bytes) -> None:
+        if self._phase == HEAD:
+            self._held += len(data)
+            if self._held > self._server.limits.head:
+                return self._refuse(LONG_HEAD)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._change(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            self._misread(error.__context__)
+        else:
+            if self._trailers:
+                self._refuse(MALFORMED)
+
+    def _misread(self, why: BaseException | None) -> None:
+        # What follows a call that asked for the connection to be closed is nobody's business.
+        if not self._stop and (self._keep or self._phase != IDLE):
+            self._refuse(why.refusal if isinstance(why, _Refused) else MALFORMED)
+
+    # ---- what the parser says
+
+    def on_message_begin(self) -> None:
+        if self._stop or not self._keep:
+            raise _Refused(MALFORMED)
+        self._phase = HEAD
+        self._fresh = False
+        self._mark = self._server.tick
+        self._held = 0
+        self._target = b""
+        self._headers = []
+        self._trailers = None
+        self._body = b""
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > self._server.longest_target:
+            raise _Refused(LONG_LINE)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._trailers is None:
+            self._headers.append((name, value))
+        else:
+            self._trailers.append((name, value))  # refused: no client of an API sends them
+
+    def on_headers_complete(self) -> None:
+        headers = self._headers
+        self._trailers = []
+        self._phase = BODY
+        fields = {name.lower(): value for name, value in headers}
+        if self._held or len(headers) > self._server.limits.fields:
+            self._measure()
+        version = self._parser.get_http_version()
+        self._keep = version == "1.1" and self._parser.should_keep_alive()
+        host = fields.get(b"host", b"") if version == "1.1" else self._older(version, fields)
+        origin = origin_of(self._server.scheme, host)
+        if origin is None or (len(fields) < len(headers) and _repeats(headers, b"host")):
+            raise _Refused(MALFORMED)
+        self._origin = origin
+        self._upgrading = self._parser.should_upgrade()
+        if not _SPECIAL.isdisjoint(fields):
+            self._look_closer(fields)
+
+    def _measure(self) -> None:
+        limits, headers = self._server.limits, self._headers
+        size = sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
+        if size > limits.head or len(headers) > limits.fields:
+            raise _Refused(LONG_HEAD)
+
+    def _older(self, version: str, fields: dict[bytes, bytes]) -> bytes:
+        """The host that a call in HTTP/1.0 means; a chunked body is unknown there."""
+        if version != "1.0":
+            raise _Refused(OTHER_VERSION)
+        if b"transfer-encoding" in fields:
+            raise _Refused(MALFORMED)
+        return fields.get(b"host") or self._server.netloc.encode()
+
+    def _look_closer(self, fields: dict[bytes, bytes]) -> None:
+        length = int(fields.get(b"content-length", b"0"))
+        if length > self._server.limits.body:
+            raise _Refused(TOO_LARGE)
+        if fields.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise _Refused(ENCODED)
+        coding = fields.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            raise _Refused(UNSUPPORTED)
+        if b"expect" in fields:
+            self._expected(fields[b"expect"].lower(), bool(length or coding))
+
+    def _expected(self, expect: bytes, body: bool) -> None:
+        if expect != b"100-continue":
+            raise _Refused(UNEXPECTED)
+        # Ahead of a reply that has not left yet it would be out of its turn: it is left out then, and
+        # the client sends its body unasked.
+        if body and not self._upgrading and not self._holds and not self._waiting:
+            self._transport.write(CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        if not self._body:
+            self._body = body
+        elif isinstance(self._body, bytearray):
+            self._body += body
+        else:
+            self._body = bytearray(self._body) + body
+        if len(self._body) > self._server.limits.body:
+            raise _Refused(TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        if self._trailers:
+            raise _Refused(MALFORMED)
+        if self._upgrading or self._stop:
+            return
+        self._phase = IDLE
+        method = self._parser.get_method()
+        body = self._body if isinstance(self._body, bytes) else bytes(self._body)
+        if self._holds or self._waiting:
+            self._waiting.append((method, self._target, self._origin, self._headers, body, self._keep))
+        else:
+            self._serve(method, self._target, self._origin, self._headers, body, self._keep)
+
+    def _change(self, rest: bytes) -> None:
+        """A call that wants another protocol: a WebSocket is given away, all else is plain HTTP/1.1
+        (a Java client offers `h2c` with every call, and lives with a plain answer)."""
+        method, wish = self._parser.get_method(), b""
+        if method == b"CONNECT":
+            return self._refuse(UNSUPPORTED)
+        plain = [field for field in self._headers if field[0].lower() != b"upgrade"]
+        wish = next(value for name, value in self._headers if name.lower() == b"upgrade")
+        if wish.lower() == b"websocket" and self._server.upgrade is not None:
+            if self._holds or self._waiting:
+                return self._refuse(MALFORMED)
+            raw = raw_head(method, self._target, self._headers)
+            if self._give_away(self._server.upgrade(raw, self._transport), rest):
+                return
+        self._parser = httptools.HttpRequestParser(self)
+        self._phase = IDLE
+        self._feed(raw_head(method, self._target, plain) + rest)
+
+    def _give_away(self, heir: asyncio.Protocol | None, rest: bytes) -> bool:
+        if heir is None:
+            return False
+        self._stop = True
+        self._phase = GIVEN_AWAY
+        self._transport.set_protocol(heir)
+        if rest:
+            heir.data_received(rest)
+        return True
+
+    # ---- the calls, one after the other
+
+    def _serve(
+        self, method: bytes, target: bytes, origin: str, headers: Headers, body: bytes, keep: bool
+    ) -> None:
+        server = self._server
+        try:
+            if server.quick is not None:
+                whole = server.quick(method, target, headers, body, server.now())
+                if whole is not None:
+                    self._transport.write(whole)
+                    return None if keep else self._end()
+            call = _call(method, target, origin, headers, body)
+            now = server.now()
+            answer = server.engine.answer(call, now, server.wall())
+            if server.on_exchange is not None:
+                server.on_exchange(call, answer, now)
+        except Exception:
+            log.exception("the engine failed on a call")
+            return self._refuse(BROKEN)
+        if answer.after <= 0 and answer.delivery is WHOLE and not answer.effects:
+            self._write(answer.reply, answer.reply.body if method != b"HEAD" else b"", keep)
+            return None if keep else self._end()
+        return self._begin(answer, method, keep)
+
+    def _write(self, reply: Reply, body: bytes, keep: bool) -> None:
+        head = framed(reply, keep)
+        if reply.status in BODILESS:
+            self._transport.write(head)
+        elif len(body) < _BIG:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+
+    def _begin(self, answer: Answer, method: bytes, keep: bool) -> None:
+        self._holds += 1
+        self._undone = answer.effects
+        wait = real_wait(self._server.clock, answer.after)
+        if wait > 0:
+            self._later(wait, self._leave, answer, method, keep)
+        else:
+            self._leave(answer, method, keep)
+
+    def _later(self, wait: float, act: Callable[..., None], *given: Any) -> None:
+        self._timer = self._server.loop.call_later(wait, act, *given)
+
+    def _leave(self, answer: Answer, method: bytes, keep: bool) -> None:
+        """The reply begins to leave, or whatever it is that happens in its place."""
+        delivery = answer.delivery
+        if delivery.silence:
+            self._fall_silent()
+        elif delivery.reset and delivery.cut_after is None:
+            self._reset()
+        else:
+            keep = keep and not delivery.close
+            first, *rest = pieces(b"" if method == b"HEAD" else answer.reply.body, delivery)
+            self._write(answer.reply, first, keep)
+            self._drip(iter(rest), delivery, keep)
+        self._settle_effects()
+
+    def _drip(self, rest: Iterator[bytes], delivery: Delivery, keep: bool) -> None:
+        piece = next(rest, None)
+        if piece is None:
+            self._finish(delivery, keep)
+        else:
+            wait = real_wait(self._server.clock, delivery.drip or 0.0)
+            self._later(wait, self._drip_one, piece, rest, delivery, keep)
+
+    def _drip_one(self, piece: bytes, rest: Iterator[bytes], delivery: Delivery, keep: bool) -> None:
+        self._transport.write(piece)
+        self._drip(rest, delivery, keep)
+
+    def _finish(self, delivery: Delivery, keep: bool) -> None:
+        if delivery.reset:
+            self._reset_once_sent()
+        elif delivery.cut_after is not None or not keep:
+            self._end()
+        else:
+            self._release()
+
+    def _fall_silent(self) -> None:
+        self._holds -= 1
+        self._stop = True
+        self._phase = SILENT
+        self._waiting.clear()
+        if self._eof:
+            self._transport.close()
+
+    def _reset(self) -> None:
+        self._end_reading()
+        self._transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+        self._transport.abort()
+
+    def _reset_once_sent(self) -> None:
+        self._end_reading()
+        sent = self._transport.get_write_buffer_size() == 0 and not _in_kernel(self._transport)
+        self._later(_SETTLE, self._reset if sent else self._reset_once_sent)
+
+    def _settle_effects(self) -> None:
+        effects, self._undone = self._undone, ()
+        if self._server.on_effect is not None:
+            for effect in effects:
+                try:
+                    self._server.on_effect(effect)
+                except Exception:
+                    log.exception("an effect failed")
+
+    def _release(self) -> None:
+        self._holds -= 1
+        if not self._holds:
+            # Not at once: a row of answers that wait for nothing must not nest.
+            self._server.loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        while self._waiting and not self._holds:
+            match self._waiting.popleft():
+                case Refusal() as refusal:
+                    self._send_refusal(refusal)
+                case request:
+                    self._serve(*request)
+        if not self._holds and not self._stop:
+            self._read_on()
+            if self._eof and not self._holds and not self._waiting:
+                self._end()
+
+    # ---- endings
+
+    def _end_reading(self) -> None:
+        self._stop = True
+        self._unread = b""
+        self._waiting.clear()
+
+    def _end(self) -> None:
+        self._end_reading()
+        self._transport.close()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._stop = True
+        self._unread = b""
+        if self._holds or self._waiting:
+            self._waiting.append(refusal)
+        else:
+            self._send_refusal(refusal)
+
+    def _send_refusal(self, refusal: Refusal) -> None:
+        """Reply and close, but not so fast that the reply is lost to what the client still sends."""
+        self._end_reading()
+        if self._transport.is_closing():
+            return
+        self._transport.write(refused(refusal))
+        if self._eof or not self._transport.can_write_eof():
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+            self._phase = LINGERING
+            self._mark = self._server.tick
+
+    def check(self, tick: float) -> None:
+        """Look at the deadlines; once per sweep."""
+        if self._phase == GIVEN_AWAY:
+            if self._transport.is_closing():
+                self._server.connections.discard(self)
+        elif not self._stalls(tick):
+            self._check_reading(tick)
+
+    def _stalls(self, tick: float) -> bool:
+        left = self._transport.get_write_buffer_size()
+        if left != self._left:
+            self._left, self._left_at = left, tick
+        stalled = left > 0 and tick - self._left_at > self._server.limits.write_within
+        if stalled:
+            self._reset()  # the kernel is to forget what it holds for that client, too
+        return stalled
+
+    def _check_reading(self, tick: float) -> None:
+        if self._holds or self._waiting:
+            self._mark = tick  # it is the client who waits
+            return
+        late = tick - self._mark > self._server.patience(self._phase, self._fresh)
+        if late and self._phase in (HEAD, BODY):
+            self._refuse(TIMED_OUT)
+        elif late:
+            self._end()
+
+    def close(self) -> None:
+        """Close after what was already written."""
+        self._end()
+        if self._phase == GIVEN_AWAY:  # the end of it is told to somebody else
+            self._server.connections.discard(self)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that were written and have not reached the client; a reset would discard them."""
+    try:
+        from fcntl import ioctl
+        from termios import TIOCOUTQ
+
+        queued = ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+    except (ImportError, OSError):  # a system that does not tell
+        return 0
+    return int.from_bytes(queued, sys.byteorder)
+
+
+def _repeats(headers: Headers, name: bytes) -> bool:
+    return sum(key.lower() == name for key, _ in headers) > 1
+
+
+def _call(method: bytes, target: bytes, origin: str, headers: Headers, body: bytes) -> Call:
+    return Call(
+        method.decode("ascii"),
+        _url(origin, target.decode("latin-1")),
+        tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]),
+        body,
+    )
+
+
+def _url(origin: str, target: str) -> str:
+    """The absolute address: a proxy's client sends one already; `*` stands for the server itself."""
+    if target[0] == "/":
+        return origin + target
+    return origin if target == "*" else target

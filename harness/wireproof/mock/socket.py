@@ -1,0 +1,216 @@
+"""The mock's own HTTP/1.1 server: it owns every byte it writes, and survives every byte it reads.
+
+A mock that resets, truncates, drips and falls silent cannot live behind a framework. One asyncio
+protocol on `httptools`: calls go to the engine as they come, replies leave in the order of their
+calls, one write each. What is not plain HTTP/1.1 is refused and the connection closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import signal
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import TypeAlias, cast
+
+from wireproof.clock import Clock, RealClock
+from wireproof.mock.answer import Engine, OnEffect, OnExchange
+from wireproof.mock.connection import BODY, HEAD, IDLE, LINGER, LINGERING, SILENT, SLICE, Connection
+from wireproof.mock.framing import DEFAULT_LIMITS, Headers, Limits
+
+Quick: TypeAlias = Callable[[bytes, bytes, Headers, bytes, float], bytes | None]
+"""An engine's short cut: method, target, headers, body, now -> a complete HTTP response, or None."""
+
+Upgrade: TypeAlias = Callable[[bytes, asyncio.Transport], asyncio.Protocol | None]
+"""Given the raw head of a WebSocket handshake and the transport: the protocol that takes the
+connection over (it is not told of `connection_made`; bytes after the head reach its
+`data_received`), or None to have the handshake answered like any other call."""
+
+
+class MockServer:
+    """Serves an engine on one address, in the event loop that starts it.
+
+    Another `host` than this machine's own has to be asked for. Delays pass by `clock`: divided by the
+    scale of a scaled one, at once under a stepped one. `on_effect` is handed an answer's effects when
+    its reply leaves; `on_exchange` is told of each call as it is answered. `upgrade` may take
+    WebSockets over.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        clock: Clock,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        on_effect: OnEffect | None = None,
+        on_exchange: OnExchange | None = None,
+        upgrade: Upgrade | None = None,
+    ) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.now = clock.now
+        self.wall = clock.wall
+        self.limits = limits
+        self.tls = tls
+        self.on_effect = on_effect
+        self.on_exchange = on_exchange
+        self.upgrade = upgrade
+        # What is answered on the short cut would be missing from a journal: with one, there is none.
+        self.quick: Quick | None = getattr(engine, "quick", None) if on_exchange is None else None
+        self.scheme = "http" if tls is None else "https"
+        self.netloc = ""
+        self.slice = min(SLICE, limits.head)
+        self.longest_target = limits.line - len("OPTIONS  HTTP/1.1")
+        self.connections: set[Connection] = set()
+        self.tick = 0.0
+        self.loop: asyncio.AbstractEventLoop = cast(asyncio.AbstractEventLoop, None)
+        self._address = host, port
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._patience = {
+            IDLE: limits.idle,
+            HEAD: limits.head_within,
+            BODY: limits.request_within,
+            LINGERING: LINGER,
+            SILENT: math.inf,
+        }
+
+    @property
+    def url(self) -> str:
+        """The origin to call (`http://127.0.0.1:40123`), once started."""
+        return f"{self.scheme}://{self.netloc}"
+
+    def patience(self, phase: int, fresh: bool) -> float:
+        """How long a connection may stay in a phase; one that never asked anything, less."""
+        return self.limits.head_within if fresh and phase == IDLE else self._patience[phase]
+
+    async def start(self) -> None:
+        """Listen; returns once calls are answered."""
+        self.loop = asyncio.get_running_loop()
+        host, port = self._address
+        self._listener = await self.loop.create_server(
+            lambda: Connection(self),
+            host,
+            port,
+            ssl=self.tls,
+            backlog=self.limits.connections,
+            ssl_handshake_timeout=self.limits.head_within if self.tls else None,
+        )
+        name, bound = self._listener.sockets[0].getsockname()[:2]
+        self.netloc = f"[{name}]:{bound}" if ":" in name else f"{name}:{bound}"
+        self._sweep()
+
+    async def stop(self) -> None:
+        """Listen no more and close every connection, after what was already written to it."""
+        if self._listener is None:
+            return
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._listener.close()
+        for connection in list(self.connections):
+            connection.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._drained(), timeout=1.0)
+        for connection in list(self.connections):
+            connection.abort()
+        self._listener = None
+
+    async def _drained(self) -> None:
+        while self.connections:
+            await asyncio.sleep(0.005)
+
+    def _sweep(self) -> None:
+        self.tick = self.loop.time()
+        for connection in list(self.connections):
+            connection.check(self.tick)
+        self._sweeper = self.loop.call_later(self.limits.sweep, self._sweep)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """An event loop of the fastest kind that is installed."""
+    try:
+        import uvloop
+    except ImportError:  # not made for every system
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+@contextlib.contextmanager
+def serving(
+    engine: Engine,
+    *,
+    clock: Clock | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    on_effect: OnEffect | None = None,
+    on_exchange: OnExchange | None = None,
+    upgrade: Upgrade | None = None,
+) -> Iterator[str]:
+    """The URL of a server that runs in a thread of its own as long as the block does.
+
+    Engine and callbacks run in that thread.
+    """
+    server = MockServer(
+        engine,
+        clock=clock or RealClock(),
+        host=host,
+        port=port,
+        tls=tls,
+        limits=limits,
+        on_effect=on_effect,
+        on_exchange=on_exchange,
+        upgrade=upgrade,
+    )
+    started: Future[asyncio.Event] = Future()
+    thread = threading.Thread(target=_serve_in_thread, args=(server, started), daemon=True)
+    thread.start()
+    enough = started.result()
+    try:
+        yield server.url
+    finally:
+        server.loop.call_soon_threadsafe(enough.set)
+        thread.join()
+
+
+def _serve_in_thread(server: MockServer, started: Future[asyncio.Event]) -> None:
+    async def serve() -> None:
+        enough = asyncio.Event()
+        try:
+            await server.start()
+        except Exception as error:  # noqa: BLE001 - it is raised where the server was asked for
+            return started.set_exception(error)
+        started.set_result(enough)
+        await enough.wait()
+        await server.stop()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve())
+
+
+def run_forever(server: MockServer, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then stop cleanly; `ready` is told the URL once calls are answered."""
+
+    async def serve() -> None:
+        enough = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Where a loop takes no signals (Windows), Control-C still ends the run, as KeyboardInterrupt.
+            with contextlib.suppress(NotImplementedError):
+                asyncio.get_running_loop().add_signal_handler(number, enough.set)
+        await server.start()
+        try:
+            ready(server.url)
+            await enough.wait()
+        finally:
+            await server.stop()
+
+    with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve())
