@@ -18,17 +18,17 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from wireproof.clock import Clock, RealClock
 from wireproof.errors import CouldNotTell, OverBudget, UsageError
 from wireproof.money import Money
-from wireproof.runlog import DISK, Damaged, Disk, DiskError, Log
+from wireproof.runlog import DISK, Damaged, Disk, Log, told
 from wireproof.secrets import Secret
 
 ABSURD = 5
@@ -84,7 +84,8 @@ class LedgerState:
 
     @property
     def at_most(self) -> Money:
-        return self.spent + self.reserved
+        with localcontext(_EXACT):
+            return self.spent + self.reserved
 
 
 class Stopped(OverBudget):
@@ -354,6 +355,7 @@ class FileLedger(_Keeper):
 
         Joining, the lowest ceiling of all counts; resuming, the new one. Raises UsageError when another
         budget of the key is in use or the units differ, DiskError where nothing can be written.
+        `clock` names budgets and bounds the wait for other processes, so it is a real one outside tests.
         """
         _counted(ceiling, ceiling.unit)
         for name in (fingerprint, budget or fingerprint):
@@ -362,18 +364,17 @@ class FileLedger(_Keeper):
         time = clock or RealClock()
         home = folder / fingerprint
         lock = home / "lock"
-        with _told(home, "open the ledger"):
+        with told(home, "open the ledger"):
             disk.make_folder(home)
-        with _locked(lock, time, disk):
+        with _locked(lock, time, disk), ExitStack() as undo:
             live, alone = _enter(home / "live", disk)
-            try:
-                name = _budget_name(home, live, alone, budget, time, disk)
-                log = Log.open(home / f"{name}.jsonl", disk=disk)
-                ledger = cls(log, lock, live, budget=name, clock=time, disk=disk)
-                ledger._begin(ceiling, alone=alone)
-            except BaseException:
-                disk.close(live)
-                raise
+            undo.callback(disk.close, live)
+            name = _budget_name(home, live, alone, budget, time, disk)
+            log = Log.open(home / f"{name}.jsonl", disk=disk)
+            undo.callback(log.close)
+            ledger = cls(log, lock, live, budget=name, clock=time, disk=disk)
+            ledger._begin(ceiling, alone=alone)
+            undo.pop_all()
         return ledger
 
     def close(self) -> None:
@@ -381,7 +382,7 @@ class FileLedger(_Keeper):
         self._log.close()
         self._disk.close(self._live)
 
-    def __enter__(self) -> FileLedger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -390,7 +391,6 @@ class FileLedger(_Keeper):
     def _begin(self, ceiling: Money, *, alone: bool) -> None:
         self._follow()
         if self._book.unit not in ("", ceiling.unit):
-            self._log.close()
             raise UsageError(f"the budget {self.budget} is kept in {self._book.unit}, not in {ceiling.unit}")
         self._write(
             {
@@ -422,20 +422,12 @@ class FileLedger(_Keeper):
 
 
 @contextmanager
-def _told(path: Path, doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DiskError(path, doing, error.strerror or str(error)) from error
-
-
-@contextmanager
 def _locked(path: Path, clock: Clock, disk: Disk) -> Iterator[None]:
     """Alone among all processes and threads for the length of the block.
 
     The file is opened anew each time: a lock belongs to the opening, which a forked child would share.
     """
-    with _told(path, "lock the ledger"):
+    with told(path, "lock the ledger"):
         descriptor = disk.open(path)
     try:
         _wait_for(descriptor, path, clock)
@@ -462,7 +454,7 @@ def _try_lock(descriptor: int, kind: int) -> bool:
 
 def _enter(path: Path, disk: Disk) -> tuple[int, bool]:
     """Hold the mark that says the key is in use; whether nobody else did."""
-    with _told(path, "open the ledger"):
+    with told(path, "open the ledger"):
         descriptor = disk.open(path)
         alone = _try_lock(descriptor, fcntl.LOCK_EX)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -471,11 +463,11 @@ def _enter(path: Path, disk: Disk) -> tuple[int, bool]:
 
 def _budget_name(home: Path, live: int, alone: bool, asked: str | None, clock: Clock, disk: Disk) -> str:
     """The name of the budget to use, written into `live` when it is we who decide."""
-    with _told(home / "live", "open the ledger"):
+    with told(home / "live", "open the ledger"):
         if alone:
             name = asked or _fresh_name(home, clock)
             disk.cut(live, 0)
-            disk.write(live, name.encode())
+            disk.write_whole(live, name.encode())
             return name
         in_use = disk.read(live, 0, 64).decode("ascii", "replace")
     if asked not in (None, in_use):

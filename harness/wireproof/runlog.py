@@ -72,7 +72,7 @@ class UnknownSchema(UsageError):
 
 
 @contextmanager
-def _told(path: Path, doing: str) -> Iterator[None]:
+def told(path: Path, doing: str) -> Iterator[None]:
     """Turns what the system says into our own error."""
     try:
         yield
@@ -100,6 +100,7 @@ class Disk:
                     raise
                 continue
             folder.chmod(0o700)
+            self.sync_folder(folder.parent)
 
     def open(self, path: Path) -> int:
         """A descriptor to read and append with; the file is made when it is missing."""
@@ -110,6 +111,7 @@ class Disk:
     def temporary(self, beside: Path) -> tuple[int, Path]:
         """A new file in the same folder, 0600, with a name nobody can foresee."""
         descriptor, name = tempfile.mkstemp(prefix=f".{beside.name}.", dir=beside.parent)
+        os.fchmod(descriptor, 0o600)
         return descriptor, Path(name)
 
     def size(self, descriptor: int) -> int:
@@ -126,6 +128,11 @@ class Disk:
     def write(self, descriptor: int, data: bytes) -> int:
         """How many bytes were written, in one system call."""
         return os.write(descriptor, data)
+
+    def write_whole(self, descriptor: int, data: bytes) -> None:
+        """One write; a short one is a failure, for the rest would be a second write."""
+        if self.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, "only a part could be written (is the disk full?)")
 
     def sync(self, descriptor: int) -> None:
         os.fsync(descriptor)
@@ -155,23 +162,17 @@ DISK = Disk()
 """The machine's own disk."""
 
 
-def _write_all(disk: Disk, descriptor: int, data: bytes) -> None:
-    """One write; a short one is a failure, for the rest would be a second write."""
-    if disk.write(descriptor, data) != len(data):
-        raise OSError(errno.ENOSPC, "only a part could be written (is the disk full?)")
-
-
 def atomic_write(path: Path, content: str | bytes, *, disk: Disk = DISK) -> None:
     """Put `content` into the file at once: after a kill there is the old file or the new one, whole.
 
     Raises DiskError and leaves the old file untouched.
     """
     data = content.encode() if isinstance(content, str) else content
-    with _told(path, "write the file"):
+    with told(path, "write the file"):
         descriptor, fresh = disk.temporary(path)
         try:
             try:
-                _write_all(disk, descriptor, data)
+                disk.write_whole(descriptor, data)
                 disk.sync(descriptor)
             finally:
                 disk.close(descriptor)
@@ -222,7 +223,7 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
 
     Raises Damaged where an earlier record is not as it was written, DiskError where the file cannot be read.
     """
-    with _told(path, "read the log"), path.open("rb") as lines:
+    with told(path, "read the log"), path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.endswith(b"\n"):
                 yield _record(path, number, line)
@@ -248,7 +249,7 @@ class Log:
     @classmethod
     def open(cls, path: Path, *, disk: Disk = DISK) -> Self:
         """Open or make the file; an unterminated tail is moved to `*.torn` beside it."""
-        with _told(path, "open the log"):
+        with told(path, "open the log"):
             disk.make_folder(path.parent)
             descriptor = disk.open(path)
             try:
@@ -266,13 +267,13 @@ class Log:
         Raises DiskError, and then nobody may count on the record; ValueError for what JSON cannot hold.
         """
         line = _sealed(record)
-        with self._guard, _told(self.path, "append to the log"):
+        with self._guard, told(self.path, "append to the log"):
             if self._doubtful:
                 self._mend()
             end = self._disk.size(self._descriptor)
             self._doubtful = True
             try:
-                _write_all(self._disk, self._descriptor, line)
+                self._disk.write_whole(self._descriptor, line)
                 if durable:
                     self._disk.sync(self._descriptor)
             except OSError:
@@ -286,7 +287,7 @@ class Log:
 
         Raises Damaged, DiskError.
         """
-        with self._guard, _told(self.path, "read the log"):
+        with self._guard, told(self.path, "read the log"):
             self._mend()
             size = self._disk.size(self._descriptor)
             if size < self._seen:
@@ -300,7 +301,7 @@ class Log:
 
     def close(self) -> None:
         """Make everything last and let go of the file."""
-        with self._guard, _told(self.path, "close the log"):
+        with self._guard, told(self.path, "close the log"):
             try:
                 self._disk.sync(self._descriptor)
             finally:
@@ -319,7 +320,7 @@ class Log:
     def _last_break(self, size: int) -> int:
         """Where the last whole line ends, searched from the end in steps."""
         while size > 0:
-            start = max(0, size - 65536)
+            start = max(0, size - 8192)
             found = self._disk.read(self._descriptor, start, size).rfind(b"\n")
             if found >= 0:
                 return start + found + 1
@@ -374,13 +375,13 @@ class Digest(bytes):
 def _written_body(body: bytes) -> str | dict[str, Any]:
     """Text as text, other bytes as base64, a large or dropped body as its digest alone."""
     digest = Digest.of(body)
-    told: dict[str, Any] = {"sha256": digest.sha256, "size": digest.size}
+    facts: dict[str, Any] = {"sha256": digest.sha256, "size": digest.size}
     if isinstance(body, Digest) or len(body) > LARGEST_BODY:
-        return told
+        return facts
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(body).decode("ascii"), **told}
+        return {"base64": base64.b64encode(body).decode("ascii"), **facts}
 
 
 def _read_body(data: Any) -> bytes:
@@ -401,9 +402,10 @@ def encode(value: Any) -> Any:
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [encode(item) for item in value]
-    kind: Any = type(value)
-    if is_dataclass(kind):
-        members = ((name, getattr(value, name), default) for name, default in _members(kind))
+    if is_dataclass(value):
+        members = (
+            (name, getattr(value, name), default) for name, default in _members(cast(Any, type(value)))
+        )
         return {name: encode(item) for name, item, default in members if item != default}
     return str(value)
 
@@ -515,7 +517,7 @@ class RunWriter:
         """
         started = datetime.fromtimestamp((clock or RealClock()).wall(), UTC)
         name = f"{started:%Y%m%dT%H%M%SZ}-{command}"
-        with _told(root, "make the run's folder"):
+        with told(root, "make the run's folder"):
             folder = _new_folder(root, name, disk)
         log = Log.open(folder / FILE, disk=disk)
         writer = cls(folder, log, redactor=redactor or Redactor(), keep_bodies=keep_bodies)
@@ -608,10 +610,10 @@ def _without_bodies(exchange: Exchange) -> Exchange:
     """The exchange with digests for bodies; what an error reply repeats of the request is masked."""
     call, reply = exchange.call, exchange.reply
     if reply is not None and reply.body:
-        told = (
+        kept = (
             Redactor(_personal(call.body)).body(reply.body) if reply.status >= 400 else Digest.of(reply.body)
         )
-        reply = replace(reply, body=told)
+        reply = replace(reply, body=kept)
     return replace(exchange, call=replace(call, body=call.body and Digest.of(call.body)), reply=reply)
 
 
