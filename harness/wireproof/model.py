@@ -120,6 +120,8 @@ class Parameter:
     """What the host does with it when it does not matter: `ignored`, `refused` or `unknown`."""
     unique: bool = False
     """A value that may be used only once per key (a client-made id)."""
+    calls_out: bool = False
+    """The host calls an address of ours because of it (a webhook): never sent without a receiver."""
     random: Any = None
     """The value that asks for a random choice (a seed of -1); None: there is none."""
     says: str = ""
@@ -456,7 +458,7 @@ class Limit:
     most: int
     window: float | None = None
     """Seconds; None for jobs in flight."""
-    on: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
     """Operations it counts; empty: all."""
     problem: str = "rate_limited"
     over: str = "refuse"

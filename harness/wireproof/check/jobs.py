@@ -1,0 +1,333 @@
+"""Checks of whole jobs: their states over time, their ids, and how long they are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from wireproof.check.registry import check, finding
+from wireproof.check.trace import JobTrace, Seen
+from wireproof.lifecycle import Status, is_final, may_follow
+from wireproof.model import Confidence, Does, Evidence, Finding, Kind, Means, State
+from wireproof.wire.bodies import MISSING
+
+UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
+
+
+def _states(job: JobTrace) -> list[State]:
+    return list(job.endpoint.provider.states.values())
+
+
+def _all_documented(job: JobTrace) -> bool:
+    """Whether the host says which states there are, so that another one breaks a promise."""
+    return all(state.evidence.binds for state in _states(job)) and any(s.status is Status.FAILED for s in _states(job))
+
+
+@check(id="JOB001", reads=JobTrace, trips_on=("undocumented-state",))
+def a_state_is_one_that_the_contract_lists(job: JobTrace) -> Iterator[Finding]:
+    """A job is only ever in states that the contract lists.
+
+    A client's loop ends at the states it knows. With an unknown word it polls for ever, or gives up a job
+    that is still running and paid for.
+    """
+    known = job.endpoint.provider.states
+    for seen in job.news:
+        for word in seen.reading.words if seen.reading else ():
+            if word not in known:
+                yield finding(
+                    f"the job was in a state {word!r} that the contract does not list",
+                    subject=f"state {word}",
+                    proof=_states(job)[0].evidence if _all_documented(job) else UNKNOWN,
+                    where=_states(job)[0].where,
+                    evidence=[seen.seq],
+                    expected=f"one of {', '.join(known)}",
+                    actual=word,
+                )
+
+
+@check(id="JOB002", reads=JobTrace, trips_on=("rises-from-the-dead", "completed-then-failed"))
+def a_final_state_is_final(job: JobTrace) -> Iterator[Finding]:
+    """Once a job has succeeded, failed or been stopped, it stays so.
+
+    A client stops polling at the first final state and never sees a later one: a success that turns into a
+    failure is a picture that is not there, a failure that turns into a success one that is paid and lost.
+    """
+    for (before, was), (after, now) in _changes(job):
+        if is_final(was) and not _is_result(after) and not _is_result(before):
+            yield _moved(job, before, after, was, now, "after the job was over, its state changed")
+
+
+@check(id="JOB003", reads=JobTrace, trips_on=("steps-back",))
+def a_job_never_goes_back(job: JobTrace) -> Iterator[Finding]:
+    """States only move forward: a job that runs is not queued again.
+
+    Progress that goes backwards breaks time-outs and progress bars, and hides that the work was restarted.
+    """
+    for (before, was), (after, now) in _changes(job):
+        if not is_final(was) and not may_follow(was, now):
+            yield _moved(job, before, after, was, now, "the job went back")
+
+
+def _changes(job: JobTrace) -> Iterator[tuple[tuple[Seen, Status], tuple[Seen, Status]]]:
+    for before, after in pairwise(list(job.told)):
+        if before[1] is not after[1]:
+            yield before, after
+
+
+def _is_result(seen: Seen) -> bool:
+    return seen.operation is not None and seen.operation.does is Does.RESULT
+
+
+def _moved(job: JobTrace, before: Seen, after: Seen, was: Status, now: Status, says: str) -> Finding:
+    old, new = _word(before, was), _word(after, now)
+    state = job.endpoint.provider.states.get(old)
+    return finding(
+        f"{says}: {old} became {new}",
+        subject=f"{was.value} -> {now.value}",
+        where=state.where if state else job.endpoint.where,
+        evidence=[before.seq, after.seq],
+        expected=f"{old}, or a state after it",
+        actual=new,
+    )
+
+
+def _word(seen: Seen, status: Status) -> str:
+    return (seen.reading.word if seen.reading else None) or status.value
+
+
+@check(id="JOB004", reads=JobTrace, trips_on=("failed-with-200", "state-under-other-code"))
+def a_state_comes_with_its_documented_code(job: JobTrace) -> Iterator[Finding]:
+    """Each state is served with the status code that the contract gives it.
+
+    Where a failure is documented as 422, a client that looks at the code takes a failure with 200 for good
+    news and hands on a result that does not exist.
+    """
+    for seen in job.news:
+        reading = seen.reading
+        if reading is None or reading.word is None or reading.word not in job.endpoint.provider.states or seen.reply is None:
+            continue
+        proper = [a for a in reading.operation.alternatives if reading.word in a.states]
+        if not proper or (reading.alternative is not None and reading.word in reading.alternative.states):
+            continue
+        if reading.operation.does is Does.SUBMIT:
+            # A fast host may already be further than the first state.
+            continue
+        codes = sorted({code for a in proper for code in a.statuses})
+        if seen.reply.status in codes:
+            continue
+        binding = [a for a in proper if a.evidence.binds]
+        yield finding(
+            f"{reading.word} was served with {seen.reply.status}",
+            subject=f"{reading.word} with {seen.reply.status}",
+            proof=(binding or proper)[0].evidence,
+            where=proper[0].where,
+            evidence=[seen.seq],
+            expected=" or ".join(map(str, codes)),
+            actual=str(seen.reply.status),
+        )
+
+
+@check(id="JOB005", reads=JobTrace, trips_on=("id-changes",))
+def a_job_keeps_its_id(job: JobTrace) -> Iterator[Finding]:
+    """Every reply about a job carries the id it was accepted under.
+
+    The id is all that a client has to collect what it paid for.
+    """
+    for seen in job.news:
+        if seen.reading is None or seen.reading.alternative is None or job.id is None or seen is job.submit:
+            continue
+        for value in seen.reading.values("job.id"):
+            if str(value) != job.id:
+                yield finding(
+                    f"a reply about job {job.id} carries the id {value!r}",
+                    subject="id",
+                    where=seen.reading.operation.where,
+                    evidence=[job.submit.seq if job.submit else seen.seq, seen.seq],
+                    expected=job.id,
+                    actual=str(value),
+                )
+
+
+@check(id="JOB007", reads=JobTrace, trips_on=("result-disagrees", "completed-without-result"))
+def status_and_result_agree(job: JobTrace) -> Iterator[Finding]:
+    """When the status says that a job has succeeded, the result is there and says the same.
+
+    A client asks for the result once, when it is told to. One that is not there then, or tells of a failure,
+    is a paid job whose outcome nobody can know.
+    """
+    done = next((seen for seen, status in job.told if status is Status.SUCCEEDED and not _is_result(seen)), None)
+    if done is None:
+        return
+    for seen in job.news:
+        if seen.seq < done.seq or not _is_result(seen) or seen.reply is None or not seen.let_in:
+            continue
+        status = seen.reading.status if seen.reading else None
+        if status is Status.SUCCEEDED or _passing(seen):
+            continue
+        if seen.reply.status < 300 and status is None and not _words(seen):
+            continue
+        what = _words(seen) or str(seen.reply.status)
+        yield finding(
+            f"the status said {_word(done, Status.SUCCEEDED)}, the result answers {what}",
+            subject=f"result {'answers ' + str(seen.reply.status) if not _words(seen) else 'says otherwise'}",
+            where=seen.reading.operation.where if seen.reading else job.endpoint.where,
+            evidence=[done.seq, seen.seq],
+            expected="the result",
+            actual=what,
+        )
+        return
+
+
+def _words(seen: Seen) -> str:
+    return (seen.reading.word or "") if seen.reading else ""
+
+
+def _passing(seen: Seen) -> bool:
+    """A problem that says nothing about the job."""
+    kinds = {p.kind for p in seen.reading.problems} if seen.reading else set()
+    about = {Kind.UNKNOWN_JOB, Kind.GONE, Kind.FAILED, Kind.MODERATED, Kind.INVALID}
+    return bool(kinds) and not kinds & about
+
+
+@check(id="JOB008", reads=JobTrace, trips_on=("forgets-early", "not-found-after-submit"))
+def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
+    """A job that was accepted is known under its id until its retention is over.
+
+    Whoever fetches a little later than usual finds a job gone that was paid for. A job that is unknown right
+    after its submit makes careful clients submit it again, and pay twice.
+    """
+    if not job.taken or job.submit is None:
+        return
+    retention = job.endpoint.provider.retention
+    ended = job.end[0].exchange.at if job.end else None
+    for seen in job.news:
+        if seen.reply is None or seen.reading is None or not _says_unknown(seen) or seen.exchange.credential.value == "other":
+            continue
+        if _is_result(seen) and job.outcome is Status.SUCCEEDED and not _known_later(job, seen):
+            # Told by JOB007: the result was never there.
+            continue
+        age = seen.exchange.at - (ended if ended is not None else job.submit.exchange.at)
+        if retention.record.seconds is not None and age < retention.record.seconds:
+            proof = retention.record.evidence
+        elif retention.record.seconds is None and ended is None:
+            proof = Evidence()
+        elif retention.record.seconds is None:
+            proof = UNKNOWN
+        else:
+            continue
+        if ended is None or seen.exchange.at < ended:
+            proof = Evidence()
+        yield finding(
+            f"{seen.reading.operation.name} answered {seen.reply.status} for a job that was "
+            + ("accepted" if ended is None or seen.exchange.at < ended else f"over for {age:.1f} s"),
+            subject="unknown while running" if ended is None or seen.exchange.at < ended else "forgotten",
+            proof=proof,
+            where=retention.record.where,
+            evidence=[job.submit.seq, seen.seq],
+            expected=f"known for {retention.record.seconds:g} s" if retention.record.seconds else "known",
+            actual=str(seen.reply.status),
+        )
+
+
+def _says_unknown(seen: Seen) -> bool:
+    reading = seen.reading
+    return (
+        reading is not None
+        and reading.alternative is None
+        and any(p.kind in (Kind.UNKNOWN_JOB, Kind.GONE) for p in reading.problems)
+    )
+
+
+def _known_later(job: JobTrace, seen: Seen) -> bool:
+    return any(_is_result(other) and other.reading and other.reading.status is Status.SUCCEEDED for other in job.news)
+
+
+@check(id="JOB009", reads=JobTrace, trips_on=("never-ends",))
+def a_job_ends(job: JobTrace) -> Iterator[Finding]:
+    """A job reaches a final state within the time after which the host's own clients give up.
+
+    A job that never ends holds a slot, and keeps a client waiting that cannot know whether it will be billed.
+    """
+    deadline = job.endpoint.provider.poll.deadline
+    if not job.taken or job.end is not None or job.submit is None or not job.news:
+        return
+    waited = job.news[-1].exchange.at - job.submit.exchange.at
+    polls = [seen for seen in job.news if seen.operation and seen.operation.does is Does.STATUS]
+    if deadline.seconds is None or waited < deadline.seconds * 0.9 or len(polls) < 2:
+        return
+    last = next((w for seen in reversed(job.news) if (w := _words(seen))), "no state")
+    yield finding(
+        f"the job was not over after {waited:.0f} s; its last state was {last}",
+        subject="never over",
+        proof=deadline.evidence,
+        where=deadline.where,
+        evidence=[job.submit.seq, job.news[-1].seq],
+        expected=f"over within {deadline.seconds:g} s",
+        actual=last,
+    )
+
+
+@check(id="JOB010", reads=JobTrace, trips_on=("progress-goes-back", "progress-out-of-range"))
+def progress_only_grows(job: JobTrace) -> Iterator[Finding]:
+    """Progress never goes back, and stays between 0 and 100.
+
+    Clients draw it, and estimate the rest of the time from it.
+    """
+    last = None
+    for seen in job.news:
+        value = seen.reading.value("job.progress") if seen.reading else MISSING
+        if value is MISSING or isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        if last is not None and value < last[0]:
+            yield finding(
+                f"progress went from {last[0]} back to {value}",
+                subject="progress back",
+                where=job.endpoint.where,
+                evidence=[last[1], seen.seq],
+                expected=f"at least {last[0]}",
+                actual=str(value),
+            )
+        last = (value, seen.seq)
+
+
+@check(id="JOB011", reads=JobTrace, trips_on=("shown-to-strangers",))
+def a_job_is_shown_only_to_its_owner(job: JobTrace) -> Iterator[Finding]:
+    """A job is answered only to the account that submitted it.
+
+    Ids leak: into logs, tickets and browser histories. Whoever has one must not get the picture with it.
+    """
+    for seen in job.news:
+        if seen.exchange.credential.value == "other" and seen.accepted:
+            yield finding(
+                "another account was shown the job",
+                subject="shown to another account",
+                proof=UNKNOWN,
+                where=seen.operation.where if seen.operation else job.endpoint.where,
+                evidence=[seen.seq],
+                expected="the answer to an unknown id",
+                actual=str(seen.reply.status if seen.reply else ""),
+            )
+
+
+@check(id="JOB012", reads=JobTrace, trips_on=("failed-without-reason",))
+def a_failure_says_why(job: JobTrace) -> Iterator[Finding]:
+    """A job that fails says why, in the documented place.
+
+    Without it nobody can tell a bad picture from a bad day, and the same request is paid for again.
+    """
+    for seen in job.news:
+        reading = seen.reading
+        if reading is None or reading.alternative is None or reading.alternative.means is not Means.FAILED:
+            continue
+        shape = reading.alternative.shape
+        places = [f for f in reading.found if f.name == "job.error"]
+        if shape is not None and places and all(isinstance(f.value, str) and not f.value.strip() for f in places):
+            yield finding(
+                "the job failed without a reason",
+                subject="no reason",
+                proof=reading.alternative.evidence,
+                where=shape.where,
+                evidence=[seen.seq],
+                expected="a reason",
+                actual="an empty text",
+            )

@@ -1,0 +1,357 @@
+"""Checks of what is delivered, and of what is charged for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from wireproof.check.registry import check, finding
+from wireproof.check.trace import JobTrace
+from wireproof.lifecycle import Status
+from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Severity
+from wireproof.money import exact, plain
+from wireproof.spec.values import billed_of, by_canonical, effective, outputs_of, price_of, promised, same
+from wireproof.wire.bodies import MISSING
+
+UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
+
+
+def _weaker(*proofs: Evidence) -> Evidence:
+    """The weakest of several facts that a promise rests on."""
+    return next((proof for proof in proofs if not proof.binds), proofs[0])
+
+
+@check(id="OUT001", reads=JobTrace, trips_on=("no-output", "too-few-outputs"))
+def a_success_delivers_what_was_asked_for(job: JobTrace) -> Iterator[Finding]:
+    """A job that succeeded delivers as many outputs as were asked for.
+
+    Fewer are paid for and missing; none at all is a success that is none.
+    """
+    wanted = outputs_of(job.endpoint, job.values)
+    count = job.endpoint.outputs.count
+    parameter = job.endpoint.parameters.get(count) if isinstance(count, str) else None
+    for seen in job.results:
+        found = len(seen.reading.outputs) if seen.reading else 0
+        if found == wanted or seen.exchange.broke:
+            continue
+        if _flagged(seen.reading, wanted - found):
+            continue
+        yield finding(
+            f"the job succeeded with {found} of {wanted} outputs",
+            subject="no outputs" if not found else "too few outputs" if found < wanted else "too many outputs",
+            proof=parameter.evidence if parameter else None,
+            where=parameter.where if parameter else job.endpoint.outputs.where,
+            evidence=[seen.seq],
+            expected=str(wanted),
+            actual=str(found),
+        )
+        return
+
+
+def _flagged(reading: Any, missing: int) -> bool:
+    """Whether the missing outputs are accounted for by a content check that says so."""
+    return sum(1 for value in reading.values("output.flagged") if value is True) >= missing > 0
+
+
+@check(id="OUT002", reads=JobTrace, trips_on=("picture-missing", "picture-dies-early"))
+def an_output_can_be_fetched_while_it_is_kept(job: JobTrace) -> Iterator[Finding]:
+    """The address of an output works from the moment it is told until its retention is over.
+
+    The picture is what was paid for.
+    """
+    retention = job.endpoint.provider.retention.media
+    for exchange in job.media:
+        reply = exchange.reply
+        if reply is None or reply.status < 300:
+            continue
+        told = job.results[0].exchange.at if job.results else exchange.at
+        age = exchange.at - told
+        if retention.seconds is not None and age >= retention.seconds or _shortened(job, age):
+            continue
+        proof = retention.evidence if age > 5.0 and retention.seconds is not None else None
+        yield finding(
+            f"the picture's address answered {reply.status} {age:.1f} s after it was told",
+            subject="picture gone",
+            proof=proof,
+            where=retention.where if retention.where.file else job.endpoint.outputs.where,
+            evidence=[exchange.seq],
+            expected="the picture",
+            actual=str(reply.status),
+        )
+        return
+
+
+def _shortened(job: JobTrace, age: float) -> bool:
+    ttl = job.full.get(job.endpoint.provider.retention.ttl or "")
+    return isinstance(ttl, (int, float)) and age >= ttl
+
+
+def _pictures(job: JobTrace) -> Iterator[tuple[int, Any, str]]:
+    """What was learnt of every delivered picture: exchange number, picture, declared content type."""
+    for exchange in job.media:
+        picture = job.pictures.get((exchange.seq, exchange.output or 0))
+        if picture is not None and exchange.reply is not None and exchange.reply.status < 300:
+            yield exchange.seq, picture, _declared(exchange)
+    for (seq, _), picture in job.pictures.items():
+        if all(seq != exchange.seq for exchange in job.media):
+            yield seq, picture, ""
+
+
+def _declared(exchange: Exchange) -> str:
+    return (exchange.reply.header("content-type") or "").partition(";")[0].strip().lower() if exchange.reply else ""
+
+
+_MIME = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/webp": "webp"}
+
+
+@check(id="OUT003", reads=JobTrace, trips_on=("other-format",))
+def a_picture_has_the_format_that_was_asked_for(job: JobTrace) -> Iterator[Finding]:
+    """A picture comes in the format that was asked for, or in the documented default.
+
+    Files are named and decoded by it; a lossy picture under a lossless name is a loss that nobody notices.
+    """
+    wish, form = promised(job.endpoint, job.values), job.endpoint.outputs.format
+    parameter = job.endpoint.parameters.get(form.parameter or "")
+    for seq, picture, _ in _pictures(job):
+        if picture.magic not in ("png", "jpeg", "webp") or not wish.formats or picture.magic in wish.formats:
+            continue
+        yield finding(
+            f"the picture is {picture.magic}, not {' or '.join(wish.formats)}",
+            subject="format",
+            proof=_weaker(form.evidence, *_value_proofs(job, parameter)),
+            where=parameter.where if parameter else form.where,
+            evidence=[*_asked(job), seq],
+            expected=" or ".join(wish.formats),
+            actual=picture.magic,
+        )
+        return
+
+
+def _value_proofs(job: JobTrace, parameter: Parameter | None) -> tuple[Evidence, ...]:
+    """What the expectation leans on: the default's evidence where the value was left out."""
+    if parameter is None or parameter.name in job.values:
+        return ()
+    return (parameter.proof("default"),)
+
+
+def _asked(job: JobTrace) -> list[int]:
+    return [job.submit.seq] if job.submit else []
+
+
+@check(id="OUT004", reads=JobTrace, trips_on=("other-size", "other-ratio"))
+def a_picture_has_the_size_that_was_asked_for(job: JobTrace) -> Iterator[Finding]:
+    """A picture has the width, height or shape that was asked for.
+
+    Layouts, print files and further models depend on it; a size that is silently changed shows up last.
+    """
+    wish = promised(job.endpoint, job.values)
+    rule = wish.size_rule
+    if rule is None:
+        return
+    leaned = [rule.evidence]
+    for name in (rule.width, rule.height, rule.ratio):
+        if isinstance(name, str) and name in job.endpoint.parameters and name not in job.values:
+            leaned.append(job.endpoint.parameters[name].proof("default"))
+    for seq, picture, _ in _pictures(job):
+        if picture.width is None or picture.height is None:
+            continue
+        wrong = _wrong_size(wish, picture.width, picture.height)
+        if wrong:
+            yield finding(
+                f"the picture is {picture.width}x{picture.height}, not {wrong}",
+                subject="size",
+                proof=_weaker(*leaned),
+                where=rule.where,
+                evidence=[*_asked(job), seq],
+                expected=wrong,
+                actual=f"{picture.width}x{picture.height}",
+            )
+            return
+
+
+def _wrong_size(wish: Any, width: int, height: int) -> str:
+    """What the size should have been; empty when it is right. A grid of 16 pixels is allowed for a ratio."""
+    if wish.width and wish.height:
+        return "" if (width, height) == (wish.width, wish.height) else f"{wish.width}x{wish.height}"
+    if wish.ratio is None or not height:
+        return ""
+    slack = max(wish.tolerance, Decimal(16) / Decimal(min(width, height)))
+    off = abs(Decimal(width) / Decimal(height) / wish.ratio - 1)
+    return f"a shape of {wish.ratio:.3f} within {slack:.0%}" if off > slack else ""
+
+
+@check(id="OUT005", reads=JobTrace, trips_on=("truncated-picture", "not-a-picture"))
+def a_picture_can_be_decoded_to_its_end(job: JobTrace) -> Iterator[Finding]:
+    """What is delivered as a picture is one, whole.
+
+    A truncated file shows half a picture in one program and an error in another, long after it was paid for.
+    """
+    for seq, picture, _ in _pictures(job):
+        bad = picture.magic not in ("png", "jpeg", "webp", "gif")
+        if bad or picture.whole is False:
+            yield finding(
+                f"the delivered file is {'no picture but ' + picture.magic if bad else 'cut off or damaged'}: {picture.trouble}"[:200],
+                subject="not a picture" if bad else "damaged",
+                where=job.endpoint.outputs.where,
+                evidence=[seq],
+                expected="a whole picture",
+                actual=picture.magic if bad else "damaged",
+            )
+            return
+
+
+@check(id="OUT006", reads=JobTrace, trips_on=("wrong-media-type",))
+def a_picture_is_of_the_type_it_says(job: JobTrace) -> Iterator[Finding]:
+    """The content type of a picture is that of its bytes.
+
+    Browsers and stores go by the type; a wrong one breaks display and caching.
+    """
+    for seq, picture, declared in _pictures(job):
+        if declared in _MIME and picture.magic in ("png", "jpeg", "webp") and _MIME[declared] != picture.magic:
+            yield finding(
+                f"the picture is {picture.magic} and says {declared}",
+                subject="media type",
+                where=job.endpoint.outputs.where,
+                evidence=[seq],
+                expected=f"image/{picture.magic}",
+                actual=declared,
+            )
+            return
+
+
+@check(id="OUT007", reads=JobTrace, trips_on=("blank-picture",))
+def a_picture_is_not_blank(job: JobTrace) -> Iterator[Finding]:
+    """A job that succeeded does not deliver a picture of one flat colour.
+
+    Black pictures are what a blocked or broken generation looks like when it is passed off as a success.
+    """
+    for seq, picture, _ in _pictures(job):
+        if picture.blank:
+            yield finding(
+                "the picture is one flat colour",
+                subject="blank",
+                where=job.endpoint.outputs.where,
+                evidence=[seq],
+                expected="a picture",
+                actual="one flat colour",
+            )
+            return
+
+
+@check(id="OUT009", reads=JobTrace, trips_on=("seed-not-honoured",))
+def a_seed_that_is_told_is_the_one_that_was_asked_for(job: JobTrace) -> Iterator[Finding]:
+    """Where a result tells its seed, it is the seed that was asked for, or the documented default.
+
+    The seed is how a picture is made again.
+    """
+    name = job.endpoint.outputs.seed
+    parameter = job.endpoint.parameters.get(name or "")
+    if parameter is None:
+        return
+    asked = effective(job.endpoint, job.values).get(parameter.name, MISSING)
+    if asked is MISSING or same(asked, parameter.random):
+        return
+    for seen in job.results:
+        told = seen.reading.value("output.seed") if seen.reading else MISSING
+        if told is MISSING or told is None or str(told) == str(asked):
+            continue
+        proof = parameter.proof("default") if parameter.name not in job.values else parameter.evidence
+        yield finding(
+            f"the result was made with seed {told}, not {asked}",
+            subject="seed" if parameter.name in job.values else "default seed",
+            proof=proof,
+            where=parameter.line("default") if parameter.name not in job.values else parameter.where,
+            evidence=[*_asked(job), seen.seq],
+            expected=str(asked),
+            actual=str(told),
+        )
+        return
+
+
+@check(id="MON001", reads=JobTrace, trips_on=("charges-more", "cost-missing"))
+def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
+    """Where a host tells what a job cost, it is what the contract's price says.
+
+    Budgets are made from the price; a bill that differs is found at the end of the month.
+    """
+    price = price_of(job.endpoint, job.values)
+    if price is None or job.endpoint.price is None or not job.taken:
+        return
+    for seen in job.news:
+        told = _told_cost(seen.reading)
+        if told is None or told == price.amount or not seen.accepted:
+            continue
+        if told == 0 and job.outcome in (Status.FAILED, Status.MODERATED):
+            continue
+        yield finding(
+            f"the job cost {plain(told)} {price.unit}, the contract says {price}",
+            subject="cost",
+            proof=job.endpoint.price.evidence,
+            where=job.endpoint.price.where,
+            evidence=[*_asked(job), seen.seq],
+            expected=str(price),
+            actual=f"{plain(told)} {price.unit}",
+        )
+        return
+
+
+def _told_cost(reading: Any) -> Decimal | None:
+    """What a reply says that the whole job cost; None where it says nothing usable."""
+    if reading is None:
+        return None
+    whole = exact(reading.value("job.cost"))
+    if whole is not None:
+        return whole
+    parts = [exact(value) for value in reading.values("output.cost")]
+    known = [part for part in parts if part is not None]
+    return sum(known, Decimal(0)) if known and len(known) == len(parts) else None
+
+
+@check(id="MON002", reads=JobTrace, trips_on=("charges-failures",))
+def a_failure_is_billed_as_declared(job: JobTrace) -> Iterator[Finding]:
+    """A job that failed is not charged where the contract says that failures are free.
+
+    Otherwise a bad day of the host is paid for by its callers.
+    """
+    if job.endpoint.price is None or job.outcome not in (Status.FAILED, Status.MODERATED):
+        return
+    if billed_of(job.endpoint.price, job.outcome.value) != "zero":
+        return
+    for seen, status in job.told:
+        told = _told_cost(seen.reading) if status is job.outcome else None
+        if told:
+            yield finding(
+                f"the job ended {job.outcome.value} and cost {plain(told)}",
+                subject=f"{job.outcome.value} billed",
+                proof=job.endpoint.price.evidence,
+                where=job.endpoint.price.where,
+                evidence=[seen.seq],
+                expected="no charge",
+                actual=plain(told),
+            )
+            return
+
+
+@check(id="OUT010", reads=JobTrace, trips_on=("echoes-other-prompt",))
+def an_echo_is_what_was_sent(job: JobTrace) -> Iterator[Finding]:
+    """Where a result repeats the prompt, it is the prompt that was sent.
+
+    Another one means that the picture was made for somebody else, or from a rewritten text.
+    """
+    prompt = by_canonical(job.endpoint, "prompt")
+    if prompt is None or prompt.name not in job.values:
+        return
+    for seen in job.results:
+        told = seen.reading.value(f"request.{prompt.name}") if seen.reading else MISSING
+        if isinstance(told, str) and told != job.values[prompt.name]:
+            yield finding(
+                "the result repeats another prompt than was sent",
+                subject="prompt",
+                severity=Severity.QUESTION,
+                where=prompt.where,
+                evidence=[*_asked(job), seen.seq],
+                expected=str(job.values[prompt.name])[:120],
+                actual=told[:120],
+            )
+            return

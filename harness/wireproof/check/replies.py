@@ -1,0 +1,478 @@
+"""Checks of single answers: status code, form, and whether a request got the answer it deserves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wireproof.check.registry import check, finding
+from wireproof.check.trace import Seen
+from wireproof.model import Confidence, Credential, Does, Evidence, Finding, Kind, Means, Problem, Severity, Where
+from wireproof.wire import bodies
+from wireproof.wire.bodies import MISSING
+from wireproof.wire.replies import codes
+from wireproof.wire.requests import Breach
+
+UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
+
+PASSING = frozenset({Kind.RATE_LIMITED, Kind.TOO_MANY_JOBS, Kind.OUT_OF_CREDITS, Kind.OVERLOADED, Kind.TIMEOUT, Kind.BROKEN})
+"""Problems that say nothing about the request: the account or the host is at its limit."""
+
+
+def expected_kinds(seen: Seen) -> frozenset[Kind]:
+    """The kinds of problem that a call deserves by the contract; empty: it deserves a good answer.
+
+    The order is that of every host we know: the key first, then the model or the job, then the values.
+    """
+    asked, credential = seen.asked, seen.exchange.credential
+    if asked is None:
+        return frozenset()
+    if asked.operation.auth and credential is Credential.NONE:
+        return frozenset({Kind.NO_KEY, Kind.BAD_KEY})
+    if asked.operation.auth and credential in (Credential.MALFORMED, Credential.UNKNOWN):
+        return frozenset({Kind.BAD_KEY, Kind.NO_KEY})
+    if asked.model and asked.model != seen.endpoint.slug:
+        return frozenset({Kind.UNKNOWN_MODEL})
+    if any(_names_model(seen, breach) for breach in seen.breaches):
+        return frozenset({Kind.UNKNOWN_MODEL, Kind.INVALID})
+    return frozenset({Kind.INVALID}) if seen.breaches else frozenset()
+
+
+def _names_model(seen: Seen, breach: Breach) -> bool:
+    return breach.rule == "const" and breach.parameter == "model"
+
+
+def of_kinds(seen: Seen, kinds: frozenset[Kind]) -> list[Problem]:
+    """The problems of those kinds that the operation may answer with."""
+    operation = seen.operation
+    provider = seen.endpoint.provider
+    named = [provider.problems[name] for name in operation.problems if name in provider.problems] if operation else []
+    return [problem for problem in named if problem.kind in kinds]
+
+
+def _about(seen: Seen) -> str:
+    """What the call was, as the subject of a finding."""
+    if seen.breaches:
+        breach = seen.breaches[0]
+        return f"{breach.parameter or 'body'}.{breach.rule}"
+    if seen.exchange.credential is not Credential.GOOD and seen.exchange.credential is not Credential.UNTOLD:
+        return f"{seen.exchange.credential.value} key"
+    return seen.operation.name if seen.operation else ""
+
+
+@check(id="RPL001", reads=Seen, trips_on=("undeclared-status", "error-500-on-bad-input"))
+def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding]:
+    """An operation answers only with status codes that its contract lists.
+
+    A client branches on the status code. One that nobody announced falls through to whatever its author
+    wrote last: a crash, an endless retry, or a lost job that is paid for.
+    """
+    reading, reply, operation = seen.reading, seen.reply, seen.operation
+    if reading is None or reply is None or operation is None or reply.status in codes(seen.endpoint, operation):
+        return
+    if _asked_early(seen) or expected_kinds(seen):
+        return
+    known = sorted(codes(seen.endpoint, operation))
+    listed = bool(seen.endpoint.provider.listed)
+    yield finding(
+        f"{operation.name} answered {reply.status}, which the contract does not list",
+        subject=f"{operation.name} {reply.status}",
+        proof=operation.evidence if listed else UNKNOWN,
+        where=operation.where,
+        evidence=[seen.seq],
+        expected=f"one of {', '.join(map(str, known))}",
+        actual=str(reply.status),
+    )
+
+
+def _asked_early(seen: Seen) -> bool:
+    """A result asked for before the job is over: hosts differ in what they answer, and few say so."""
+    return "early" in seen.exchange.purpose
+
+
+@check(id="RPL002", reads=Seen, trips_on=("missing-field", "wrong-type", "null-field", "number-as-text"))
+def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
+    """A reply has every documented field, each of its documented type.
+
+    Strict clients crash on a missing or mistyped field; lenient ones carry a null or a text into the next
+    step and fail there. Fields that the contract does not know are no finding: hosts add them freely.
+    """
+    reading = seen.reading
+    if reading is None or reading.alternative is None or reading.alternative.shape is None or _is_error(seen):
+        return
+    chosen, shape = reading.alternative, reading.alternative.shape
+    if reading.body is MISSING:
+        return
+    for fault in bodies.faults(shape, reading.body, _effective(seen), reading.word):
+        if fault.keyword in ("format", "minLength") and fault.keyword == "format":
+            proof: Evidence = Evidence(confidence=Confidence.INFERRED)
+        else:
+            proof = shape.proofs.get(fault.place, chosen.evidence)
+        yield finding(
+            f"{seen.asked.operation.name if seen.asked else ''}: {fault.says}",
+            subject=f"{_plain(fault.subject) or 'body'}.{fault.keyword}",
+            proof=proof,
+            where=shape.lines.get(fault.place, shape.where),
+            evidence=[seen.seq],
+            expected=f"the form of {chosen.name}",
+            actual=fault.says,
+        )
+
+
+def _effective(seen: Seen) -> dict[str, object]:
+    from wireproof.spec.values import effective
+
+    return effective(seen.endpoint, seen.values)
+
+
+def _plain(pointer: str) -> str:
+    """A pointer without the numbers of list items, so that the same field is the same subject."""
+    return "/".join("*" if part.isdigit() else part for part in pointer.split("/"))
+
+
+def _is_error(seen: Seen) -> bool:
+    """Whether a good status carries the body of an error."""
+    reading, reply = seen.reading, seen.reply
+    if reading is None or reply is None or reply.status >= 300 or not isinstance(reading.body, dict):
+        return False
+    chosen = reading.alternative
+    if chosen is None or chosen.shape is None or chosen.means is Means.FAILED:
+        return False
+    missing = [name for name in chosen.shape.schema.get("required", ()) if name not in reading.body]
+    return bool(missing) and any(_has_form(problem, reading.body) for problem in of_kinds(seen, frozenset(Kind)))
+
+
+def _has_form(problem: Problem, body: dict[str, object]) -> bool:
+    required = problem.shape.schema.get("required", ()) if problem.shape else ()
+    return bool(required) and all(name in body for name in required)
+
+
+@check(id="RPL003", reads=Seen, trips_on=("wrong-content-type", "html-for-json"))
+def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
+    """A JSON reply says that it is JSON, and is.
+
+    Clients choose their parser by the content type; an HTML page, or JSON under another name, ends in a
+    parse error that hides the real answer.
+    """
+    reading, reply = seen.reading, seen.reply
+    if reading is None or reply is None or not reply.body or reply.status not in codes(seen.endpoint, reading.operation):
+        return
+    wanted = _wanted_media(seen)
+    declared = (reply.header("content-type") or "").partition(";")[0].strip().lower()
+    is_json = reading.body is not MISSING
+    if wanted == {"json"} and not (is_json and ("json" in declared)):
+        yield finding(
+            f"{reading.operation.name} answered {reply.status} with {declared or 'no content type'}"
+            + ("" if is_json else " and a body that is not JSON"),
+            subject=f"{reading.operation.name} {reply.status // 100}xx content type",
+            where=reading.alternative.where if reading.alternative else reading.operation.where,
+            evidence=[seen.seq],
+            expected="application/json",
+            actual=declared or "none",
+        )
+    elif wanted == {"image"} and reading.media != "image":
+        yield finding(
+            f"{reading.operation.name} promises a picture and answered {declared or 'no content type'}",
+            subject=f"{reading.operation.name} content type",
+            proof=_image_proof(seen),
+            where=reading.operation.where,
+            evidence=[seen.seq],
+            expected="image/*",
+            actual=declared or "none",
+        )
+
+
+def _image_proof(seen: Seen) -> Evidence:
+    operation = seen.operation
+    pictures = [a for a in operation.alternatives if a.media == "image"] if operation else []
+    return pictures[0].evidence if pictures else UNKNOWN
+
+
+def _wanted_media(seen: Seen) -> set[str]:
+    reading, reply = seen.reading, seen.reply
+    if reading is None or reply is None:
+        return set()
+    if reading.alternative is not None:
+        return {reading.alternative.media}
+    alternatives = {a.media for a in reading.operation.alternatives if reply.status in a.statuses}
+    problems = {
+        p.media if p.shape is not None else "any" for p in of_kinds(seen, frozenset(Kind)) if reply.status in p.statuses
+    }
+    return alternatives | problems
+
+
+@check(id="RPL004", reads=Seen, trips_on=("wrong-error-code", "error-500-on-bad-input", "missing-401"))
+def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
+    """A request that is refused is refused with the code that the contract gives for that reason.
+
+    Retrying, asking for another key, topping up and reporting a bug are different things to do; the code is
+    how a client tells which. An invalid value answered with 500 is retried for ever.
+    """
+    reply, reading = seen.reply, seen.reading
+    kinds = expected_kinds(seen)
+    if reply is None or reading is None or not kinds or reply.status < 300:
+        return
+    proper = of_kinds(seen, kinds)
+    if not proper or any(reply.status in problem.statuses for problem in proper):
+        return
+    if reply.status < 500 and any(p.kind in PASSING and reply.status in p.statuses for p in of_kinds(seen, frozenset(Kind))):
+        return
+    breach = seen.breaches[0] if seen.breaches else None
+    documented = [p for p in proper if p.evidence.binds]
+    proof = (documented or proper)[0].evidence
+    if breach is not None and not breach.binds:
+        proof = breach.evidence
+    yield finding(
+        f"{_about(seen)}: refused with {reply.status} instead of {_codes(proper)}",
+        subject=f"{_group(seen)} -> {reply.status}",
+        proof=proof,
+        where=proper[0].where,
+        evidence=[seen.seq],
+        expected=_codes(proper),
+        actual=str(reply.status),
+    )
+
+
+def _group(seen: Seen) -> str:
+    """Refusals of one kind are one subject, whichever value they are for."""
+    return "invalid" if seen.breaches else _about(seen)
+
+
+def _codes(problems: list[Problem]) -> str:
+    return " or ".join(str(code) for code in sorted({code for p in problems for code in p.statuses}))
+
+
+@check(id="RPL005", reads=Seen, trips_on=("error-in-200",))
+def a_good_status_carries_no_error(seen: Seen) -> Iterator[Finding]:
+    """A reply with a 2xx status is never the body of an error.
+
+    Clients look at the status first. An error in a success is stored as a result, and found out by whoever
+    opens the file.
+    """
+    if _is_error(seen) and seen.reply is not None and seen.asked is not None:
+        yield finding(
+            f"{seen.asked.operation.name} answered {seen.reply.status} with the body of an error",
+            subject=f"{seen.asked.operation.name} error in {seen.reply.status}",
+            where=seen.asked.operation.where,
+            evidence=[seen.seq],
+            expected="an error status",
+            actual=str(seen.reply.status),
+        )
+
+
+@check(id="RPL006", reads=Seen, trips_on=("error-without-body", "other-error-form"))
+def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
+    """An error reply has the documented form, so that its reason can be read.
+
+    Clients show the host's reason from a documented place; elsewhere it is lost, and a person is left with a
+    bare number.
+    """
+    reading, reply = seen.reading, seen.reply
+    if reading is None or reply is None or reading.alternative is not None or not reading.problems:
+        return
+    shapes = [p for p in reading.problems if p.shape is not None]
+    if len(shapes) < len(reading.problems) or reading.body is MISSING:
+        return
+    results = [(p, bodies.faults(p.shape, reading.body, {}, None)) for p in shapes if p.shape]
+    if any(not faults for _, faults in results):
+        return
+    problem, faults = results[0]
+    for fault in faults[:1]:
+        shape = problem.shape
+        assert shape is not None
+        yield finding(
+            f"an error with {reply.status}: {fault.says}",
+            subject=f"error {_plain(fault.subject) or 'body'}.{fault.keyword}",
+            proof=shape.proofs.get(fault.place, problem.evidence),
+            where=shape.lines.get(fault.place, shape.where),
+            evidence=[seen.seq],
+            expected=f"the form of {problem.name}",
+            actual=fault.says,
+        )
+
+
+@check(id="REQ001", reads=Seen, trips_on=("bound-not-enforced", "enum-not-enforced", "required-not-enforced", "type-not-enforced"))
+def what_the_contract_forbids_is_refused(seen: Seen) -> Iterator[Finding]:
+    """A request that breaks a documented rule is refused.
+
+    A value that is silently accepted is silently changed: the picture is not what was asked for, it is paid
+    for, and nobody is told.
+    """
+    if not seen.accepted or not seen.breaches or not seen.let_in or _is_error(seen):
+        return
+    breach = _gravest(seen.breaches)
+    if _failed_later(seen) or seen.asked is None:
+        return
+    proof = breach.evidence if seen.endpoint.provider.refused_at == "submit" else UNKNOWN
+    yield finding(
+        f"accepted although it breaks a rule: {breach.says}",
+        subject=f"{breach.parameter or 'body'}.{breach.rule}",
+        proof=proof,
+        where=breach.where,
+        evidence=[seen.seq],
+        expected="a refusal" + (f" with {_codes(of_kinds(seen, frozenset({Kind.INVALID})))}" if seen.operation else ""),
+        actual=str(seen.reply.status if seen.reply else ""),
+    )
+
+
+def _gravest(breaches: tuple[Breach, ...]) -> Breach:
+    """The breach that decides: one that nobody promised to refuse makes the whole request a question."""
+    return next((b for b in breaches if b.binds), breaches[0])
+
+
+def _failed_later(seen: Seen) -> bool:
+    """Whether the job is known to have failed at once because of the breach (validated when run)."""
+    reading = seen.reading
+    return reading is not None and reading.alternative is not None and reading.alternative.means is Means.FAILED
+
+
+@check(id="REQ002", reads=Seen, trips_on=("valid-value-refused",))
+def what_the_contract_allows_is_taken(seen: Seen) -> Iterator[Finding]:
+    """A request that keeps every documented rule is accepted.
+
+    A documented value that is refused breaks callers who did as they were told, most often at the bounds and
+    in the rarer allowed values.
+    """
+    reading, reply = seen.reading, seen.reply
+    if reading is None or reply is None or seen.asked is None or not seen.asked.operation.does.bills:
+        return
+    if seen.accepted or not seen.let_in or expected_kinds(seen) or seen.exchange.credential is Credential.OTHER:
+        return
+    proper = of_kinds(seen, frozenset({Kind.INVALID}))
+    if not (reply.status in (400, 422) or any(reply.status in p.statuses for p in proper)):
+        return
+    if any(p.kind in PASSING or p.kind in (Kind.MODERATED, Kind.UNREACHABLE_MEDIA, Kind.CONFLICT) for p in reading.problems[:1]):
+        return
+    if _provoked(seen):
+        return
+    proof, where = _leaned_on(seen)
+    yield finding(
+        f"a valid request was refused with {reply.status}: {reading.text('problem.message')[:160] or 'no reason given'}",
+        subject=f"valid {_why(seen)}",
+        proof=proof,
+        where=where,
+        evidence=[seen.seq],
+        expected="acceptance",
+        actual=str(reply.status),
+    )
+
+
+def _provoked(seen: Seen) -> bool:
+    """A request that was made to end in trouble may also be refused at once."""
+    return any(
+        all(seen.values.get(name) == value for name, value in gift.parameters.items())
+        for gift in seen.endpoint.provocations
+    )
+
+
+def _why(seen: Seen) -> str:
+    return seen.exchange.purpose.removeprefix("valid: ").split(",")[0] or "request"
+
+
+def _leaned_on(seen: Seen) -> tuple[Evidence, Where]:
+    """The weakest fact that makes a request valid: a refusal is a violation only if all of them are documented."""
+    operation = seen.asked.operation if seen.asked else None
+    for name in seen.values:
+        parameter = seen.endpoint.parameters.get(name)
+        if parameter is None:
+            continue
+        proofs = [parameter.evidence, *(parameter.facts[k] for k in ("type", "enum", "pattern", "format") if k in parameter.facts)]
+        weak = next((proof for proof in proofs if not proof.binds), None)
+        if weak is not None:
+            return weak, parameter.where
+    for rule in seen.endpoint.rules:
+        if not rule.evidence.binds:
+            return rule.evidence, rule.where
+    fallback = Evidence()
+    return fallback, operation.where if operation else seen.endpoint.where
+
+
+@check(id="KEY001", reads=Seen, trips_on=("missing-401", "any-key-taken"))
+def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
+    """A call without a key, or with a key that is nobody's, is refused.
+
+    A host that lets strangers in shows everybody's pictures to everybody, and bills the wrong person.
+    """
+    if seen.operation is None or not seen.operation.auth or seen.reply is None or not seen.accepted or _is_error(seen):
+        return
+    credential = seen.exchange.credential
+    if credential in (Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN):
+        auth = seen.endpoint.provider.auth
+        named = of_kinds(seen, frozenset({Kind.NO_KEY, Kind.BAD_KEY}))
+        yield finding(
+            f"{seen.operation.name} let a call in with {'no key' if credential is Credential.NONE else f'a key that is {credential.value}'}",
+            subject=f"{'no key' if credential is Credential.NONE else 'bad key'}",
+            where=named[0].where if named else auth.where,
+            evidence=[seen.seq],
+            expected=_codes(named) if named else "a refusal",
+            actual=str(seen.reply.status),
+        )
+
+
+@check(id="JOB006", reads=Seen, trips_on=("unknown-id-200",))
+def an_unknown_id_is_not_answered_as_a_job(seen: Seen) -> Iterator[Finding]:
+    """An id that nobody was given is answered as the contract says for unknown ids.
+
+    A client that has lost or mistyped an id otherwise polls a job that does not exist, or takes somebody
+    else's result for its own.
+    """
+    reading, reply = seen.reading, seen.reply
+    if seen.exchange.job is not None or "unknown id" not in seen.exchange.purpose:
+        return
+    if reply is None or reading is None or seen.operation is None or not seen.let_in:
+        return
+    proper = of_kinds(seen, frozenset({Kind.UNKNOWN_JOB, Kind.GONE}))
+    if not proper or any(reply.status in p.statuses for p in proper):
+        return
+    if any(p.kind in PASSING for p in reading.problems[:1]):
+        return
+    lenient = "(odd)" in seen.exchange.purpose and 400 <= reply.status < 500
+    yield finding(
+        f"{seen.operation.name} of an id that nobody was given answered {reply.status}",
+        subject=f"unknown id -> {reply.status // 100}xx",
+        proof=UNKNOWN if lenient else proper[0].evidence,
+        where=proper[0].where,
+        evidence=[seen.seq],
+        expected=_codes(proper),
+        actual=str(reply.status),
+    )
+
+
+@check(id="RPL007", reads=Seen, trips_on=("host-breaks-off",))
+def an_answer_arrives_whole(seen: Seen) -> Iterator[Finding]:
+    """Every call is answered, whole.
+
+    A reply that breaks off after the request was read leaves the caller not knowing whether the job exists
+    and is paid for. One lost reply is the network's; the finding is a question unless it can be repeated.
+    """
+    if seen.exchange.broke and seen.asked is not None and seen.exchange.broke != "refused":
+        yield finding(
+            f"{seen.asked.operation.name}: no whole answer ({seen.exchange.broke})",
+            subject=f"{seen.asked.operation.name} {seen.exchange.broke}",
+            severity=Severity.QUESTION,
+            where=seen.asked.operation.where,
+            evidence=[seen.seq],
+            expected="a reply",
+            actual=seen.exchange.broke,
+        )
+
+
+@check(id="RPL008", reads=Seen, trips_on=("sudden-500",))
+def a_good_request_is_not_answered_with_a_server_error(seen: Seen) -> Iterator[Finding]:
+    """A valid request is not answered with 5xx.
+
+    The contract may list 500 for a bad day; a valid request that meets one tells of the day, not of the
+    contract, so this is a question. It is kept because a host whose bad days are many is worth knowing.
+    """
+    reply = seen.reply
+    if reply is None or reply.status < 500 or seen.asked is None or expected_kinds(seen) or not seen.let_in:
+        return
+    if reply.status in codes(seen.endpoint, seen.asked.operation) and seen.asked.operation.does is not Does.OTHER:
+        yield finding(
+            f"{seen.asked.operation.name}: a good request was answered with {reply.status}",
+            subject=f"{seen.asked.operation.name} {reply.status}",
+            severity=Severity.QUESTION,
+            where=seen.asked.operation.where,
+            evidence=[seen.seq],
+            expected="a good answer",
+            actual=str(reply.status),
+        )

@@ -1,0 +1,189 @@
+"""Exchanges read by the contract: what each asked, what each answered, and which belong to one job.
+
+This is the only reading that checks see. It serves live runs, a mock's journal, a client's traffic and a
+HAR file alike: jobs are put together by our own label where there is one and by the ids on the wire else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wireproof.lifecycle import Status, is_final
+from wireproof.model import Credential, Does, Endpoint, Exchange, Operation, Reply
+from wireproof.spec.values import effective
+from wireproof.wire import replies, requests
+from wireproof.wire.replies import Reading
+from wireproof.wire.requests import Asked, Breach
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One exchange as the contract reads it."""
+
+    exchange: Exchange
+    endpoint: Endpoint
+    asked: Asked | None
+    """None: the address is none of the contract's (a fetched picture, a stray call)."""
+    breaches: tuple[Breach, ...]
+    reading: Reading | None
+    """None: no reply, or nothing to read it by."""
+    values: Mapping[str, Any]
+    """The job's parameters as far as they are known."""
+
+    @property
+    def seq(self) -> int:
+        return self.exchange.seq
+
+    @property
+    def reply(self) -> Reply | None:
+        return self.exchange.reply
+
+    @property
+    def operation(self) -> Operation | None:
+        return self.asked.operation if self.asked else None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the reply is one of the good ones."""
+        return self.reply is not None and self.reply.status < 300
+
+    @property
+    def let_in(self) -> bool:
+        """Whether the call carried a key that the host should know."""
+        return self.exchange.credential in (Credential.GOOD, Credential.OTHER, Credential.UNTOLD)
+
+
+@dataclass(slots=True, kw_only=True)
+class JobTrace:
+    """Everything that was seen of one job, in order."""
+
+    label: str
+    endpoint: Endpoint
+    submit: Seen | None = None
+    news: list[Seen] = field(default_factory=list)
+    """Replies about it: the submit, states, results."""
+    media: list[Exchange] = field(default_factory=list)
+    pictures: dict[tuple[int, int], Any] = field(default_factory=dict)
+    """What was learnt of its pictures (`check.media.Picture`), by exchange number and output."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self.submit.values if self.submit else {}
+
+    @property
+    def full(self) -> dict[str, Any]:
+        """The parameters with their defaults."""
+        return effective(self.endpoint, self.values)
+
+    @property
+    def id(self) -> str | None:
+        """The id under which the host took it."""
+        reading = self.submit.reading if self.submit else None
+        if reading and reading.id:
+            return reading.id
+        return self.submit.asked.job or None if self.submit and self.submit.asked else None
+
+    @property
+    def taken(self) -> bool:
+        """Whether the host accepted it."""
+        return self.submit is not None and self.submit.reading is not None and self.submit.reading.alternative is not None
+
+    @property
+    def told(self) -> Iterator[tuple[Seen, Status]]:
+        """Every canonical status that was told, in order."""
+        for seen in self.news:
+            if seen.reading and seen.reading.status is not None:
+                yield seen, seen.reading.status
+
+    @property
+    def end(self) -> tuple[Seen, Status] | None:
+        """The first final status, and who told it."""
+        return next(((seen, status) for seen, status in self.told if is_final(status)), None)
+
+    @property
+    def outcome(self) -> Status | None:
+        return self.end[1] if self.end else None
+
+    @property
+    def results(self) -> list[Seen]:
+        """Good replies that should carry the outputs."""
+        carriers = {Does.RESULT, Does.RUN} if self.endpoint.doing(Does.RESULT) else {Does.STATUS, Does.RUN}
+        return [
+            seen
+            for seen, status in self.told
+            if status is Status.SUCCEEDED and seen.operation and seen.operation.does in carriers
+        ]
+
+
+@dataclass(slots=True, kw_only=True)
+class Trace:
+    """A whole recording of one endpoint, read."""
+
+    endpoint: Endpoint
+    seen: tuple[Seen, ...]
+    jobs: tuple[JobTrace, ...]
+
+
+def read(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str = "") -> Trace:
+    """Read a recording by a contract. `prefix` is a path under which the host was reached."""
+    kept = sorted(exchanges, key=lambda e: e.seq)
+    labels = _labels(endpoint, kept, prefix)
+    jobs: dict[str, JobTrace] = {}
+    all_seen: list[Seen] = []
+    for exchange in kept:
+        label = exchange.job or labels.get(exchange.seq)
+        job = jobs.get(label) if label else None
+        for seen in _read(endpoint, exchange, prefix, job):
+            all_seen.append(seen)
+            if label is None:
+                continue
+            job = jobs.setdefault(label, JobTrace(label=label, endpoint=endpoint))
+            if exchange.operation == "media" or exchange.output is not None:
+                job.media.append(exchange)
+            elif seen.asked:
+                job.news.append(seen)
+                if seen.asked.operation.does.bills and (job.submit is None or not job.taken):
+                    job.submit = seen
+    return Trace(endpoint=endpoint, seen=tuple(all_seen), jobs=tuple(jobs.values()))
+
+
+def _read(endpoint: Endpoint, exchange: Exchange, prefix: str, job: JobTrace | None) -> Iterator[Seen]:
+    asked_all = requests.recognise(endpoint, exchange.call, prefix) if exchange.operation != "media" else ()
+    if not asked_all:
+        yield Seen(exchange=exchange, endpoint=endpoint, asked=None, breaches=(), reading=None, values={})
+        return
+    for asked in asked_all:
+        own = asked.operation.does.bills
+        values = asked.values if own or job is None else job.values
+        reading = replies.read(endpoint, asked.operation, exchange.reply, values) if exchange.reply else None
+        breaches = tuple(requests.breaches(endpoint, asked)) if own else ()
+        yield Seen(
+            exchange=exchange, endpoint=endpoint, asked=asked, breaches=breaches, reading=reading, values=values
+        )
+
+
+def _labels(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str) -> dict[int, str]:
+    """Which job an unlabelled exchange belongs to, by the ids and addresses on the wire."""
+    owner: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+    found: dict[int, str] = {}
+    for exchange in exchanges:
+        if exchange.job:
+            continue
+        if exchange.call.url in outputs:
+            found[exchange.seq] = outputs[exchange.call.url]
+            continue
+        for asked in requests.recognise(endpoint, exchange.call, prefix):
+            reading = replies.read(endpoint, asked.operation, exchange.reply, asked.values) if exchange.reply else None
+            id = asked.job if asked.operation.does.asks else (reading.id if reading and reading.id else asked.job)
+            if asked.operation.does.bills and reading and reading.alternative is not None:
+                owner.setdefault(id or f"#{exchange.seq}", f"{id or ''}#{exchange.seq}")
+            label = owner.get(id) if id else owner.get(f"#{exchange.seq}")
+            if label:
+                found[exchange.seq] = label
+            for output in reading.outputs if reading else ():
+                if output.url and label:
+                    outputs[output.url] = label
+    return found

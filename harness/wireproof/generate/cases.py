@@ -1,0 +1,391 @@
+"""Requests made from a contract, without chance: what it allows, and what it forbids by one rule at a time.
+
+A `Case` knows what it is for and what should come of it, so that every answer to it can be judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wireproof.model import Condition, Endpoint, Example, Operation, Parameter, Rule, RuleKind
+from wireproof.spec.values import Values, effective, holds, same
+
+ABSENT = object()
+"""The parameter is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One request: its values, and why it is sent."""
+
+    values: Mapping[str, Any]
+    purpose: str
+    covers: tuple[str, ...] = ()
+    """Names of the covered facts (`aspect_ratio=1:1`, `width.maximum`, `seed omitted`)."""
+    body: Any = None
+    """A body that no parameters could make; None: made from the values."""
+
+
+# ------------------------------------------------------------------------------------ a base to vary
+
+
+def base(endpoint: Endpoint) -> dict[str, Any]:
+    """A small valid request: what is required, taken from the page's own sample where it has it."""
+    sample = next((e for e in endpoint.examples if not set(e.breaks) & set(endpoint.parameters)), None)
+    sample = sample or next(iter(endpoint.examples), None)
+    values: dict[str, Any] = {}
+    for parameter in endpoint.parameters.values():
+        if parameter.required:
+            given = sample.parameters.get(parameter.name, ABSENT) if sample else ABSENT
+            values[parameter.name] = typical(parameter) if given is ABSENT else given
+    for rule in endpoint.rules:
+        values.update(_keeping(endpoint, rule, values))
+    return values
+
+
+def _keeping(endpoint: Endpoint, rule: Rule, values: Values) -> dict[str, Any]:
+    """What must be added for a rule to hold; nothing where it holds already."""
+    if not holds(rule.when, effective(endpoint, values)):
+        return {}
+    given = [name for name in rule.parameters if name in values]
+    if rule.kind is RuleKind.EXACTLY_ONE and not given:
+        first = endpoint.parameters[rule.parameters[0]]
+        return {first.name: typical(first)}
+    if rule.kind in (RuleKind.TOGETHER, RuleKind.REQUIRES) and given:
+        return {n: typical(endpoint.parameters[n]) for n in rule.parameters if n not in values}
+    return {}
+
+
+def typical(parameter: Parameter) -> Any:
+    """An unremarkable value that the parameter's schema allows."""
+    return _typical(parameter.schema, parameter.name)
+
+
+def _typical(schema: Mapping[str, Any], name: str) -> Any:
+    if "const" in schema:
+        return schema["const"]
+    if "default" in schema:
+        return schema["default"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = types(schema)[0]
+    if kind == "boolean":
+        return False
+    if kind in ("integer", "number"):
+        return _number(schema)
+    if kind == "array":
+        count = max(1, schema.get("minItems", 1))
+        return [_typical(schema.get("items", {"type": "string"}), f"{name}-{i}") for i in range(count)]
+    if kind == "object":
+        return {}
+    if schema.get("format") == "uri":
+        return f"https://example.com/{name.replace('.', '-')}.png"
+    text = "a lighthouse on a cliff at dusk"
+    return (text * (schema.get("minLength", 0) // len(text) + 1))[: schema.get("maxLength", 10**6)]
+
+
+def _number(schema: Mapping[str, Any]) -> int:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return int((low + high) // 2)
+    return int(low if low is not None else high if high is not None else 1)
+
+
+def types(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The JSON types that a fragment allows, the preferred one first."""
+    given = schema.get("type")
+    if given is None:
+        value = next(iter(schema.get("enum", [schema.get("const", "")])), "")
+        given = "boolean" if isinstance(value, bool) else "integer" if isinstance(value, int) else "string"
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+# --------------------------------------------------------------------------------- what is allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of one parameter that the contract names, and the fact it exercises."""
+
+    parameter: str
+    value: Any
+    fact: str
+
+
+def choices(endpoint: Endpoint) -> Iterator[Choice]:
+    """Every documented bound, allowed value, default and omission."""
+    for parameter in endpoint.parameters.values():
+        if "const" in parameter.schema or parameter.calls_out:
+            continue
+        yield from _named_values(parameter)
+        if not parameter.required:
+            yield Choice(parameter.name, ABSENT, f"{parameter.name} omitted")
+
+
+def _named_values(parameter: Parameter) -> Iterator[Choice]:
+    schema, name = parameter.schema, parameter.name
+    if "enum" in schema:
+        for value in schema["enum"]:
+            yield Choice(name, value, f"{name}={_show(value)}")
+        return
+    kinds = types(schema)
+    if "boolean" in kinds:
+        yield Choice(name, True, f"{name}=true")
+        yield Choice(name, False, f"{name}=false")
+    if "integer" in kinds or "number" in kinds:
+        for bound in ("minimum", "maximum"):
+            if bound in schema:
+                yield Choice(name, schema[bound], f"{name}.{bound}")
+        if "minimum" not in schema and "maximum" not in schema:
+            yield Choice(name, typical(parameter), f"{name} given")
+    if "array" in kinds:
+        yield from _lists(parameter)
+    elif kinds == ("string",):
+        yield from _texts(parameter)
+    if "default" in schema:
+        yield Choice(name, schema["default"], f"{name} default given")
+
+
+def _lists(parameter: Parameter) -> Iterator[Choice]:
+    schema, name = parameter.schema, parameter.name
+    sizes = {bound: schema[bound] for bound in ("minItems", "maxItems") if bound in schema} or {"given": 1}
+    for bound, size in sizes.items():
+        items = [_typical(schema.get("items", {"type": "string"}), f"{name}-{i}") for i in range(size)]
+        yield Choice(name, items, f"{name} given" if bound == "given" else f"{name}.{bound}")
+
+
+def _texts(parameter: Parameter) -> Iterator[Choice]:
+    schema, name = parameter.schema, parameter.name
+    plain = typical(parameter)
+    if "format" in schema or "pattern" in schema:
+        yield Choice(name, plain, f"{name} given")
+        return
+    sizes = {bound: schema[bound] for bound in ("minLength", "maxLength") if schema.get(bound)}
+    for bound, size in sizes.items():
+        yield Choice(name, (str(plain) * (size // max(1, len(str(plain))) + 1))[:size], f"{name}.{bound}")
+    if not sizes:
+        yield Choice(name, plain if plain else "a lighthouse", f"{name} given")
+
+
+def _show(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def allowed(endpoint: Endpoint) -> list[Case]:
+    """Valid requests that together exercise every choice once, in as few jobs as a greedy packing needs."""
+    start = base(endpoint)
+    waiting = [c for c in choices(endpoint) if not _steers(endpoint, c.parameter)]
+    cases = [*_row_cases(endpoint, start)]
+    while waiting:
+        values, covers = dict(start), []
+        left: list[Choice] = []
+        touched: set[str] = set()
+        for choice in waiting:
+            trial = _with(endpoint, values, choice, touched)
+            if trial is None:
+                left.append(choice)
+                continue
+            values, touched = trial
+            covers.append(choice.fact)
+        if not covers:
+            break
+        cases.append(Case(values=values, purpose="valid: " + ", ".join(covers), covers=tuple(covers)))
+        waiting = left
+    return cases
+
+
+def _steers(endpoint: Endpoint, name: str) -> bool:
+    """Whether a parameter chooses the operation, and is set by it."""
+    return any(name in op.request.select for op in endpoint.operations.values())
+
+
+def _row_cases(endpoint: Endpoint, start: Values) -> Iterator[Case]:
+    for rule in endpoint.rules:
+        if rule.kind is RuleKind.AMONG:
+            for row in rule.rows:
+                named = dict(zip(rule.parameters, row, strict=True))
+                fact = f"{rule.name}={'x'.join(map(str, row))}"
+                yield Case(values={**start, **named}, purpose=f"valid: {fact}", covers=(fact,))
+
+
+def _with(
+    endpoint: Endpoint, values: Mapping[str, Any], choice: Choice, touched: set[str]
+) -> tuple[dict[str, Any], set[str]] | None:
+    """The values with one choice made as well; None where that would undo another choice or break a rule."""
+    if choice.parameter in touched:
+        return None
+    parameter = endpoint.parameters[choice.parameter]
+    needs = satisfying(parameter.matters, endpoint)
+    if any(name in touched and not same(values.get(name, ABSENT), value) for name, value in needs.items()):
+        return None
+    trial = {**values, **needs}
+    if choice.value is ABSENT:
+        trial.pop(choice.parameter, None)
+    else:
+        trial[choice.parameter] = choice.value
+    if not _keeps_rules(endpoint, trial):
+        return None
+    if not all(holds(endpoint.parameters[n].matters, effective(endpoint, trial)) for n in touched):
+        return None
+    return trial, {*touched, choice.parameter, *needs}
+
+
+def satisfying(condition: Condition, endpoint: Endpoint) -> dict[str, Any]:
+    """Values under which a condition holds."""
+    wanted: dict[str, Any] = {}
+    for name, value in condition.items():
+        if isinstance(value, dict):
+            if value.get("present"):
+                wanted[name] = typical(endpoint.parameters[name])
+        else:
+            wanted[name] = value[0] if isinstance(value, list) else value
+    return wanted
+
+
+def _keeps_rules(endpoint: Endpoint, values: Values) -> bool:
+    return not any(_breaks(endpoint, rule, values) for rule in endpoint.rules)
+
+
+def _breaks(endpoint: Endpoint, rule: Rule, values: Values) -> bool:
+    if not holds(rule.when, effective(endpoint, values)):
+        return False
+    given = [name for name in rule.parameters if name in values]
+    whole = len(given) == len(rule.parameters)
+    if rule.kind is RuleKind.AMONG:
+        return whole and not any(
+            all(same(values[n], v) for n, v in zip(rule.parameters, row, strict=True)) for row in rule.rows
+        )
+    broken = {
+        RuleKind.TOGETHER: 0 < len(given) < len(rule.parameters),
+        RuleKind.AT_MOST_ONE: len(given) > 1,
+        RuleKind.EXACTLY_ONE: len(given) != 1,
+        RuleKind.REQUIRES: rule.parameters[0] in given and not whole,
+    }
+    return broken.get(rule.kind, False)
+
+
+# ------------------------------------------------------------------------------- what is forbidden
+
+
+def forbidden(endpoint: Endpoint, operation: Operation) -> Iterator[Case]:
+    """Requests that break exactly one rule each, every documented rule in turn."""
+    start = base(endpoint)
+    for parameter in endpoint.parameters.values():
+        if parameter.calls_out or _steers(endpoint, parameter.name) and operation.request.select:
+            continue
+        needs = satisfying(parameter.matters, endpoint)
+        for fact, value in _wrong(parameter):
+            values = {**start, **needs}
+            if value is ABSENT:
+                values.pop(parameter.name, None)
+            else:
+                values[parameter.name] = value
+                values |= _companions(endpoint, parameter.name, values)
+            yield Case(values=values, purpose=f"invalid: {fact}", covers=(fact,))
+    yield from _broken_rules(endpoint, start)
+    yield from _broken_bodies(operation)
+
+
+def _companions(endpoint: Endpoint, name: str, values: Values) -> dict[str, Any]:
+    """What must stand beside a parameter so that its own value is the only thing wrong."""
+    added: dict[str, Any] = {}
+    for rule in endpoint.rules:
+        if rule.kind in (RuleKind.TOGETHER, RuleKind.REQUIRES) and name in rule.parameters:
+            row = _row_for(endpoint, rule.parameters, tuple(typical(endpoint.parameters[n]) for n in rule.parameters))
+            added |= {n: v for n, v in zip(rule.parameters, row, strict=True) if n not in values}
+    return added
+
+
+def _wrong(parameter: Parameter) -> Iterator[tuple[str, Any]]:
+    """Values that break one keyword of a parameter's schema, each with the keyword's name."""
+    schema, name = parameter.schema, parameter.name
+    kinds = types(schema)
+    if parameter.required:
+        yield f"{name}.required", ABSENT
+    yield f"{name}.type", _other_type(kinds)
+    if "const" in schema:
+        yield f"{name}.const", f"{schema['const']}-other"
+    if "enum" in schema:
+        yield f"{name}.enum", "no-such-value" if "string" in kinds else 987654321
+    if "minimum" in schema:
+        yield f"{name}.minimum", schema["minimum"] - 1
+    if "maximum" in schema:
+        yield f"{name}.maximum", schema["maximum"] + 1
+    if schema.get("minLength"):
+        yield f"{name}.minLength", "x" * (schema["minLength"] - 1)
+    if "maxLength" in schema:
+        yield f"{name}.maxLength", "x" * (schema["maxLength"] + 1)
+    if schema.get("minItems"):
+        yield f"{name}.minItems", _items(schema, name, schema["minItems"] - 1)
+    if "maxItems" in schema:
+        yield f"{name}.maxItems", _items(schema, name, schema["maxItems"] + 1)
+    if "array" in kinds and isinstance(schema.get("items"), Mapping):
+        yield f"{name}.items.type", [_other_type(types(schema["items"]))]
+    if "integer" in kinds and "number" not in kinds and "string" not in kinds:
+        yield f"{name}.integer", _number(schema) + 0.5
+
+
+def _items(schema: Mapping[str, Any], name: str, count: int) -> list[Any]:
+    return [_typical(schema.get("items", {"type": "string"}), f"{name}-{i}") for i in range(count)]
+
+
+def _other_type(kinds: tuple[str, ...]) -> Any:
+    """A value of a type that no lenient reader could take for one of these."""
+    if "object" not in kinds:
+        return {"wireproof": "not this type"}
+    return ["not", "this", "type"]
+
+
+def _broken_rules(endpoint: Endpoint, start: Values) -> Iterator[Case]:
+    for rule in endpoint.rules:
+        values = {**start, **satisfying(rule.when, endpoint)}
+        names = rule.parameters
+        for name in names:
+            values.pop(name, None)
+        for wrong in _breaking(endpoint, rule):
+            trial = {**values, **wrong}
+            if _breaks(endpoint, rule, trial) and sum(_breaks(endpoint, r, trial) for r in endpoint.rules) == 1:
+                yield Case(values=trial, purpose=f"invalid: {rule.name}", covers=(rule.name,))
+                break
+
+
+def _breaking(endpoint: Endpoint, rule: Rule) -> Iterator[dict[str, Any]]:
+    row = rule.rows[0] if rule.rows else tuple(typical(endpoint.parameters[n]) for n in rule.parameters)
+    row = row if rule.kind is not RuleKind.TOGETHER else _row_for(endpoint, rule.parameters, row)
+    whole = dict(zip(rule.parameters, row, strict=True))
+    if rule.kind is RuleKind.AMONG:
+        first, other = rule.parameters[0], rule.rows[-1][0]
+        yield {**whole, first: other}
+        yield {name: value + 1 if isinstance(value, int) else f"{value}-other" for name, value in whole.items()}
+    elif rule.kind is RuleKind.EXACTLY_ONE:
+        yield {}
+        yield whole
+    elif rule.kind is RuleKind.AT_MOST_ONE:
+        yield whole
+    else:
+        yield {rule.parameters[0]: whole[rule.parameters[0]]}
+
+
+def _row_for(endpoint: Endpoint, names: tuple[str, ...], row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Values that some other rule lists for these parameters, so that only this rule is broken."""
+    for rule in endpoint.rules:
+        if rule.kind is RuleKind.AMONG and rule.parameters == names and rule.rows:
+            return rule.rows[0]
+    return row
+
+
+def _broken_bodies(operation: Operation) -> Iterator[Case]:
+    if operation.request.envelope == "none":
+        return
+    yield Case(values={}, purpose="invalid: body is not JSON", covers=("body.json",), body=b'{"prompt": "a')
+    wrong: Any = {} if operation.request.envelope == "array" else ["not an object"]
+    yield Case(values={}, purpose="invalid: body of the wrong JSON type", covers=("body.type",), body=wrong)
+
+
+def from_example(endpoint: Endpoint, example: Example) -> Case:
+    """A sample of the page as a request, without what it breaks."""
+    known = {n: v for n, v in example.parameters.items() if n in endpoint.parameters and not _steers(endpoint, n)}
+    return Case(values=known, purpose=f"sample {example.name}", covers=(f"sample {example.name}",))
+

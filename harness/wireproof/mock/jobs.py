@@ -1,0 +1,139 @@
+"""Jobs and accounts of the mock: what it remembers between two calls."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from wireproof.lifecycle import Status
+from wireproof.model import Endpoint
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One job, its whole future decided when it is taken: no timer is ever needed. Times are clock seconds."""
+
+    id: str
+    number: int
+    """Which job of its key it is, counted from 0."""
+    endpoint: Endpoint
+    account: str
+    values: Mapping[str, Any]
+    """The parameters as sent."""
+    full: Mapping[str, Any]
+    """The parameters with their defaults."""
+    taken: float
+    wall: float
+    queue: float
+    run: float
+    outcome: Status
+    why: str = ""
+    """Why it fails, in words."""
+    outputs: int = 1
+    seed: int = 0
+    cost: Decimal = Decimal(0)
+    record_for: float | None = None
+    """Seconds that it is remembered after its end; None: for ever."""
+    media_for: float | None = None
+    balance: Decimal | None = None
+    """What was left on the account when it was taken."""
+    polls: int = 0
+    """How often it was asked after."""
+
+    @property
+    def ends(self) -> float:
+        """When the work is over."""
+        return self.taken + self.queue + self.run
+
+    def status(self, now: float) -> Status:
+        """How far it is."""
+        if now < self.taken + self.queue:
+            return Status.QUEUED
+        if now < self.ends:
+            return Status.RUNNING
+        if self.record_for is not None and now >= self.ends + self.record_for:
+            return Status.EXPIRED
+        return self.outcome
+
+
+@dataclass(slots=True)
+class Account:
+    """What one key has: a balance that holds deposited = balance + spent + reserved at any time."""
+
+    name: str
+    deposited: Decimal
+    spent: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+    jobs: int = 0
+    """Jobs taken so far: the number of the next one."""
+    forbidden: bool = False
+    used_ids: set[str] = field(default_factory=set)
+    calls: dict[str, deque[float]] = field(default_factory=dict)
+    """Times of the calls that a limit counts, by the limit's name."""
+    _running: list[tuple[float, int, Decimal, bool]] = field(default_factory=list)
+
+    @property
+    def balance(self) -> Decimal:
+        """What may still be spent."""
+        return self.deposited - self.spent - self.reserved
+
+    def reserve(self, cost: Decimal, ends: float, billed: bool) -> None:
+        """Put the price of a job aside until it ends; then it is spent, or given back."""
+        self.reserved += cost
+        heapq.heappush(self._running, (ends, self.jobs, cost, billed))
+        self.jobs += 1
+
+    def settle(self, now: float) -> None:
+        """Book every job that has ended by now."""
+        while self._running and self._running[0][0] <= now:
+            _, _, cost, billed = heapq.heappop(self._running)
+            self.reserved -= cost
+            if billed:
+                self.spent += cost
+
+    def in_flight(self, now: float) -> int:
+        """Jobs that have not ended yet."""
+        self.settle(now)
+        return len(self._running)
+
+
+class Memory:
+    """Jobs by id, the oldest forgotten first once there are too many or their time is over."""
+
+    def __init__(self, most: int = 100_000) -> None:
+        self.most = most
+        self.forgotten = 0
+        """Jobs dropped for want of room before their retention was over."""
+        self._jobs: dict[str, Job] = {}
+        self._order: deque[str] = deque()
+
+    def add(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        self._order.append(job.id)
+        while len(self._jobs) > self.most:
+            if self._jobs.pop(self._order.popleft(), None) is not None:
+                self.forgotten += 1
+
+    def get(self, id: str) -> Job | None:
+        return self._jobs.get(id)
+
+    def forget(self, now: float) -> None:
+        """Drop the oldest jobs whose record and media are both over."""
+        while self._order:
+            job = self._jobs.get(self._order[0])
+            if job is not None and not _over(job, now):
+                return
+            self._jobs.pop(self._order.popleft(), None)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+
+def _over(job: Job, now: float) -> bool:
+    if job.record_for is None:
+        return False
+    return now >= job.ends + max(job.record_for, job.media_for or 0.0)

@@ -1,0 +1,152 @@
+"""Stories carried out: many jobs at once, one call at a time, everything written down as Exchanges.
+
+A story is a generator: it yields what it wants to ask and when, and is handed the exchange that came of
+it. The driver keeps them in one heap by time, so that jobs overlap while calls stay in a fixed order:
+the same plan on a stepped clock is the same run, byte for byte.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wireproof.clock import Clock
+from wireproof.model import Call, Credential, Exchange
+from wireproof.probe.sender import Sent
+
+
+class Sends(Protocol):
+    """Whatever makes a call."""
+
+    def send(self, call: Call, *, timeout: float | None = None) -> Sent: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """A call that a story wants made, at the earliest at `at` (clock seconds)."""
+
+    call: Call
+    at: float
+    operation: str
+    job: str | None = None
+    purpose: str = ""
+    credential: Credential = Credential.GOOD
+    output: int | None = None
+    timeout: float | None = None
+    paid: bool = False
+    """Whether an accepted answer starts paid work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A story that wants nothing until `at`."""
+
+    at: float
+
+
+Story = Generator[Want | Pause, Exchange | None, None]
+
+
+class Stopped(Exception):
+    """A limit of the run was reached. `why` says which."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What a run may use up. None: no bound."""
+
+    requests: int | None = None
+    jobs: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class Driver:
+    """Makes calls and keeps count. `heard` is told every exchange as it happens."""
+
+    sender: Sends
+    clock: Clock
+    bounds: Bounds = field(default_factory=Bounds)
+    heard: Callable[[Exchange], None] = lambda exchange: None
+    before: Callable[[Want], None] = lambda want: None
+    """Asked before every call; may raise to stop the run (a budget)."""
+    exchanges: list[Exchange] = field(default_factory=list)
+    jobs: int = 0
+    """Paid calls that were answered with success."""
+    started: float | None = None
+
+    def ask(self, want: Want) -> Exchange:
+        """Make one call now."""
+        if self.started is None:
+            self.started = self.clock.now()
+        self._within_bounds(want)
+        self.before(want)
+        sent_at = self.clock.now()
+        sent = self.sender.send(want.call, timeout=want.timeout)
+        exchange = Exchange(
+            seq=len(self.exchanges) + 1,
+            call=want.call,
+            reply=sent.reply,
+            broke=sent.broke,
+            at=round(sent_at - self.started, 6),
+            took=round(self.clock.now() - sent_at, 6),
+            operation=want.operation,
+            job=want.job,
+            credential=want.credential,
+            purpose=want.purpose,
+            output=want.output,
+        )
+        if want.paid and (sent.reply is None or sent.reply.status < 300) and sent.broke != "refused":
+            self.jobs += 1
+        self.exchanges.append(exchange)
+        self.heard(exchange)
+        return exchange
+
+    def _within_bounds(self, want: Want) -> None:
+        bounds = self.bounds
+        if bounds.requests is not None and len(self.exchanges) >= bounds.requests:
+            raise Stopped(f"--max-requests {bounds.requests} is reached")
+        if want.paid and bounds.jobs is not None and self.jobs >= bounds.jobs:
+            raise Stopped(f"--max-jobs {bounds.jobs} is reached")
+        if bounds.seconds is not None and self.clock.now() - (self.started or 0.0) >= bounds.seconds:
+            raise Stopped(f"--max-time {bounds.seconds:g} is reached")
+
+    def run(self, stories: Iterable[Story], *, together: int = 8) -> None:
+        """Carry out stories, at most `together` of them at a time. Raises Stopped at a bound."""
+        waiting = iter(stories)
+        order = itertools.count()
+        heap: list[tuple[float, int, Story, Want | Pause]] = []
+        for story in itertools.islice(waiting, together):
+            self._push(heap, order, story, None)
+        while heap:
+            at, _, story, step = heapq.heappop(heap)
+            now = self.clock.now()
+            if at > now:
+                self.clock.sleep(at - now)
+            answer = self.ask(step) if isinstance(step, Want) else None
+            if not self._push(heap, order, story, answer, first=False):
+                for fresh in itertools.islice(waiting, 1):
+                    self._push(heap, order, fresh, None)
+
+    def _push(
+        self,
+        heap: list[tuple[float, int, Story, Want | Pause]],
+        order: Iterable[int],
+        story: Story,
+        answer: Exchange | None,
+        first: bool = True,
+    ) -> bool:
+        """Take the next step of a story into the heap; False when the story is over."""
+        try:
+            step = next(story) if first else story.send(answer)
+        except StopIteration:
+            return False
+        heapq.heappush(heap, (step.at, next(iter(order)), story, step))
+        return True

@@ -1,0 +1,236 @@
+"""The stories a host is put through. Each is a generator of calls; none of them judges."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from wireproof.clock import Clock
+from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Operation, Output
+from wireproof.probe.driver import Pause, Story, Want
+from wireproof.spec.values import spell
+from wireproof.wire import requests
+from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where the stories play: one endpoint at one address with one key."""
+
+    endpoint: Endpoint
+    base: str
+    dialogue: Dialogue
+    clock: Clock
+    key: str | None
+    other_key: str | None = None
+    """A key of another account, where there is one."""
+    seed: int = 0
+    may_fetch: Callable[[str], bool] = lambda url: True
+    """Whether an address that the host hands out may be fetched (without a key)."""
+
+    def new_id(self, label: str) -> str:
+        """A fresh id in the host's own form, for calls that bring their own and for asking after nobody's job."""
+        return spell(self.endpoint.provider.id_pattern or "[0-9a-f]{32}", random.Random(f"{self.seed}:id:{label}"))
+
+
+def whole_job(
+    stage: Stage,
+    label: str,
+    values: Mapping[str, Any],
+    purpose: str,
+    *,
+    operation: Operation | None = None,
+    polls_after: int = 3,
+    again_after: float = 0.0,
+    body: Any = None,
+) -> Story:
+    """A job from submit to its pictures, asked after a few times more when it is over.
+
+    `again_after`: seconds after the end at which everything is asked for once more.
+    """
+    endpoint, clock = stage.endpoint, stage.clock
+    start = operation or endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
+    if start is None:
+        return
+    known, ask = stage.dialogue.begin(label, values, start, stage.new_id(label), clock.now())
+    said = purpose
+    while True:
+        paid = ask.operation.does.bills
+        exchange = yield _want(ask, label, said, paid, timeout=120.0 if paid and start.does is Does.RUN else None)
+        known, _ = _heard(stage, known, ask, exchange)
+        step = stage.dialogue.next(known, clock.now())
+        if isinstance(step, Stop):
+            break
+        ask, said = step, ""
+    yield from _fetch(stage, known, label)
+    if start.does is not Does.RUN and known.accepted:
+        yield from _once_more(stage, known, label, polls_after)
+        if again_after:
+            yield Pause(clock.now() + again_after)
+            yield from _once_more(stage, known, label, 1)
+            yield from _fetch(stage, known, label)
+
+
+def _want(ask: Ask, label: str, purpose: str, paid: bool = False, timeout: float | None = None) -> Want:
+    return Want(
+        call=ask.call, at=ask.at, operation=ask.operation.name, job=label, purpose=purpose, paid=paid, timeout=timeout
+    )
+
+
+def _heard(stage: Stage, known: Known, ask: Ask, exchange: Exchange | None) -> tuple[Known, Any]:
+    reply = exchange.reply if exchange else None
+    return stage.dialogue.hear(known, ask, reply, stage.clock.now())
+
+
+def _once_more(stage: Stage, known: Known, label: str, times: int) -> Story:
+    """Status and result of a job that is over, asked for again."""
+    for _ in range(times):
+        for does in (Does.STATUS, Does.RESULT):
+            operation = stage.endpoint.doing(does)
+            if operation is not None:
+                yield ask_after(stage, operation, known.id, label, "asked again after the end", known.links)
+
+
+def ask_after(
+    stage: Stage,
+    operation: Operation,
+    id: str,
+    label: str | None,
+    purpose: str,
+    links: Mapping[str, str] | None = None,
+    key: str | None = None,
+    credential: Credential = Credential.GOOD,
+) -> Want:
+    """One question after a job, outside any dialogue."""
+    link = (links or {}).get(operation.link or "")
+    link = link if link and operation.follow != "template" and stage.dialogue.follow(link) else None
+    call = requests.build(
+        stage.endpoint, operation, stage.base, job=id, key=key or (stage.key if credential is Credential.GOOD else None), link=link
+    )
+    return Want(
+        call=call, at=stage.clock.now(), operation=operation.name, job=label, purpose=purpose, credential=credential
+    )
+
+
+def _fetch(stage: Stage, known: Known, label: str) -> Story:
+    """The pictures themselves, without a key."""
+    for i, output in enumerate(known.outputs):
+        if _address(output) and stage.may_fetch(str(output.url)):
+            yield Want(
+                call=Call("GET", str(output.url)),
+                at=stage.clock.now(),
+                operation="media",
+                job=label,
+                purpose=f"output {i}",
+                credential=Credential.NONE,
+                output=i,
+            )
+
+
+def _address(output: Output) -> bool:
+    return output.url is not None and urlsplit(output.url).scheme in ("http", "https")
+
+
+def early(stage: Stage, label: str, values: Mapping[str, Any]) -> Story:
+    """A job whose result is asked for at once, before it can be there; then the job as usual."""
+    submit, result = stage.endpoint.doing(Does.SUBMIT), stage.endpoint.doing(Does.RESULT)
+    if submit is None:
+        return
+    known, ask = stage.dialogue.begin(label, values, submit, stage.new_id(label), stage.clock.now())
+    exchange = yield _want(ask, label, "a job whose result is asked for too early", paid=True)
+    known, _ = _heard(stage, known, ask, exchange)
+    if known.accepted and result is not None:
+        yield ask_after(stage, result, known.id, label, "result asked for early", known.links)
+    while isinstance(step := stage.dialogue.next(known, stage.clock.now()), Ask):
+        exchange = yield _want(step, label, "")
+        known, _ = _heard(stage, known, step, exchange)
+
+
+def shown_to_others(stage: Stage, label: str, values: Mapping[str, Any]) -> Story:
+    """A job that another account asks after."""
+    submit, status = stage.endpoint.doing(Does.SUBMIT), stage.endpoint.doing(Does.STATUS)
+    if submit is None or status is None or stage.other_key is None:
+        return
+    known, ask = stage.dialogue.begin(label, values, submit, stage.new_id(label), stage.clock.now())
+    exchange = yield _want(ask, label, "a job that another account asks after", paid=True)
+    known, _ = _heard(stage, known, ask, exchange)
+    if known.accepted:
+        yield ask_after(
+            stage, status, known.id, label, "asked by another account", key=stage.other_key, credential=Credential.OTHER
+        )
+
+
+# -------------------------------------------------------------------------------- single questions
+
+
+def without_key(stage: Stage, values: Mapping[str, Any]) -> Iterator[Want]:
+    """Every operation that wants a key: with none, with one that is malformed, with one that is nobody's."""
+    auth = stage.endpoint.provider.auth
+    nobody = spell(auth.pattern or "key_[0-9a-f]{24}", random.Random(f"{stage.seed}:nobody"))
+    for operation in stage.endpoint.operations.values():
+        if not operation.auth or operation.does in (Does.OTHER, Does.ACCOUNT, Does.UPLOAD):
+            continue
+        id = stage.new_id(f"key:{operation.name}")
+        for credential, key in ((Credential.NONE, None), (Credential.MALFORMED, "no-key-at-all"), (Credential.UNKNOWN, nobody)):
+            call = requests.build(stage.endpoint, operation, stage.base, values=values, job=id, key=key)
+            yield Want(
+                call=call,
+                at=stage.clock.now(),
+                operation=operation.name,
+                purpose=f"{operation.name} with {credential.value} key",
+                credential=credential,
+                paid=operation.does.bills,
+            )
+
+
+def unknown_ids(stage: Stage) -> Iterator[Want]:
+    """Operations about a job, asked after ids that nobody handed out: one in the host's own form, one not."""
+    for operation in stage.endpoint.operations.values():
+        if operation.does.asks:
+            for name, id in (("well-formed", stage.new_id(f"unknown:{operation.name}")), ("odd", "wireproof-no-such-job")):
+                yield ask_after(stage, operation, id, None, f"{operation.name} of an unknown id ({name})")
+
+
+def unknown_model(stage: Stage, values: Mapping[str, Any]) -> Iterator[Want]:
+    """A model that the host does not have, where the address names the model."""
+    for operation in stage.endpoint.operations.values():
+        if operation.does.bills and "{model}" in operation.request.path:
+            call = requests.build(stage.endpoint, operation, stage.base, values=values, key=stage.key)
+            url = call.url.replace(f"/{stage.endpoint.slug}", "/wireproof-no-such-model")
+            yield Want(
+                call=Call(call.method, url, call.headers, call.body),
+                at=stage.clock.now(),
+                operation=operation.name,
+                purpose="a model that does not exist",
+                paid=True,
+            )
+
+
+def wrong_method(stage: Stage) -> Iterator[Want]:
+    """A method that the address does not know, where the contract says what is answered."""
+    for operation in stage.endpoint.operations.values():
+        if operation.does is Does.SUBMIT and "wrong_method" in operation.problems:
+            call = requests.build(stage.endpoint, operation, stage.base, values={}, key=stage.key)
+            bare = tuple(pair for pair in call.headers if pair[0] != "content-type")
+            yield Want(
+                call=Call("GET", call.url, bare),
+                at=stage.clock.now(),
+                operation=operation.name,
+                purpose="GET where POST is wanted",
+            )
+
+
+def bad_requests(stage: Stage, operation: Operation, cases: Iterator[Any]) -> Iterator[Want]:
+    """Requests that the contract forbids, one rule at a time."""
+    for i, case in enumerate(cases):
+        id = stage.new_id(f"bad:{operation.name}:{i}")
+        call = requests.build(stage.endpoint, operation, stage.base, values=case.values, job=id, key=stage.key, body=case.body)
+        yield Want(call=call, at=stage.clock.now(), operation=operation.name, purpose=case.purpose, paid=True)
+
+
+def single(want: Want, clock: Clock) -> Story:
+    """A story of one call, asked whenever its turn comes."""
+    yield want

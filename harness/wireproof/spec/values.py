@@ -1,0 +1,267 @@
+"""What a contract says about a set of parameter values: conditions, effective values, prices, pictures.
+
+Pure functions of contract nouns and plain JSON values; both sides of the wire use them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from wireproof.model import Condition, Endpoint, Parameter, Price, SizeRule, Term
+from wireproof.money import Money
+
+Values = Mapping[str, Any]
+"""Parameters by the host's dotted names, as they stand in a request."""
+
+
+def holds(condition: Condition, values: Values) -> bool:
+    """Whether every name of the condition is what it must be."""
+    return all(_matches(wanted, name in values, values.get(name)) for name, wanted in condition.items())
+
+
+def _matches(wanted: Any, present: bool, value: Any) -> bool:
+    if isinstance(wanted, dict) and set(wanted) == {"present"}:
+        return bool(wanted["present"]) is present
+    if not present:
+        return False
+    allowed = wanted if isinstance(wanted, list) else [wanted]
+    return any(same(value, one) for one in allowed)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality of JSON values: true is not 1, and 1.0 is 1."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    return bool(a == b)
+
+
+def effective(endpoint: Endpoint, values: Values) -> dict[str, Any]:
+    """The values with the defaults filled in for what was left out."""
+    defaults = {p.name: p.default for p in endpoint.parameters.values() if p.has_default}
+    return {**defaults, **values}
+
+
+def matters(parameter: Parameter, values: Values) -> bool:
+    """Whether the parameter has an effect beside these effective values."""
+    return holds(parameter.matters, values)
+
+
+def by_canonical(endpoint: Endpoint, name: str) -> Parameter | None:
+    """The host's parameter for a canonical one of the model."""
+    return next((p for p in endpoint.parameters.values() if p.canonical == name), None)
+
+
+# -------------------------------------------------------------------------------- nested bodies
+
+
+def nest(values: Values) -> dict[str, Any]:
+    """Dotted names to nested objects: `{'safety.mode': 'fast'}` to `{'safety': {'mode': 'fast'}}`."""
+    body: dict[str, Any] = {}
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        place = body
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return body
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """A body taken apart into the parameters of a contract."""
+
+    values: dict[str, Any]
+    extra: tuple[str, ...]
+    """Dotted names of keys that the contract does not know."""
+    blocked: tuple[str, ...]
+    """Names of objects that should hold parameters and are something else."""
+
+
+def flatten(body: Mapping[str, Any], known: Mapping[str, Parameter]) -> Flat:
+    """Take a body apart by the parameters a contract knows."""
+    parents = {name[:i] for name in known for i, char in enumerate(name) if char == "."}
+    values: dict[str, Any] = {}
+    extra: list[str] = []
+    blocked: list[str] = []
+
+    def walk(node: Mapping[str, Any], prefix: str) -> None:
+        for key, value in node.items():
+            name = f"{prefix}{key}"
+            if name in known:
+                values[name] = value
+            elif name in parents:
+                if isinstance(value, dict):
+                    walk(value, f"{name}.")
+                else:
+                    blocked.append(name)
+            else:
+                extra.append(name)
+
+    walk(body, "")
+    return Flat(values, tuple(extra), tuple(blocked))
+
+
+# ---------------------------------------------------------------------------------------- money
+
+
+def price_of(endpoint: Endpoint, values: Values) -> Money | None:
+    """What a job with these values costs by the contract; None where the contract has no price."""
+    if endpoint.price is None:
+        return None
+    full = effective(endpoint, values)
+    amounts = (_term(endpoint, term, full) for term in endpoint.price.terms if holds(term.when, full))
+    return Money(sum(amounts, Decimal(0)), endpoint.price.unit)
+
+
+def _term(endpoint: Endpoint, term: Term, values: Values) -> Decimal:
+    if term.per == "request":
+        return term.amount
+    if term.per == "output":
+        return term.amount * outputs_of(endpoint, values)
+    items = values.get(term.of or "", ())
+    counted = len(items) if isinstance(items, list) else 0
+    if term.up_to is not None:
+        counted = min(counted, term.up_to)
+    return term.amount * max(0, counted - term.beyond)
+
+
+def ceiling_of(endpoint: Endpoint, values: Values) -> Money | None:
+    """The most such a job may cost: its price, counting every outcome as billed in full."""
+    return price_of(endpoint, values)
+
+
+def billed_of(price: Price, outcome: str) -> str:
+    """`full`, `zero`, `maybe` or `unknown` for an outcome (a canonical status, or `refused`)."""
+    return price.billed.get(outcome, "unknown")
+
+
+# ------------------------------------------------------------------------------------- pictures
+
+
+def outputs_of(endpoint: Endpoint, values: Values) -> int:
+    """How many outputs a finished job with these values delivers."""
+    count = endpoint.outputs.count
+    if isinstance(count, int):
+        return count
+    wanted = effective(endpoint, values).get(count, 1)
+    return wanted if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What the contract promises of a picture. None: nobody says."""
+
+    width: int | None = None
+    height: int | None = None
+    ratio: Decimal | None = None
+    tolerance: Decimal = Decimal("0.03")
+    formats: tuple[str, ...] = ()
+    size_rule: SizeRule | None = None
+    format_parameter: str | None = None
+
+
+def promised(endpoint: Endpoint, values: Values) -> Promised:
+    """What a picture made with these values should be like."""
+    full = effective(endpoint, values)
+    rule = next((rule for rule in endpoint.outputs.sizes if holds(rule.when, full)), None)
+    form = endpoint.outputs.format
+    if form.fixed:
+        formats: tuple[str, ...] = (form.fixed,)
+    elif form.parameter and full.get(form.parameter) in form.values:
+        formats = (form.values[full[form.parameter]],)
+    else:
+        formats = form.any_of
+    width = _pixels(rule.width, full) if rule else None
+    height = _pixels(rule.height, full) if rule else None
+    ratio = _ratio(full.get(rule.ratio)) if rule and rule.ratio else None
+    return Promised(
+        width=width,
+        height=height,
+        ratio=ratio,
+        tolerance=rule.tolerance if rule else Decimal("0.03"),
+        formats=formats,
+        size_rule=rule,
+        format_parameter=form.parameter,
+    )
+
+
+def _pixels(given: Any, values: Values) -> int | None:
+    value = values.get(given) if isinstance(given, str) else given
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _ratio(value: Any) -> Decimal | None:
+    if not isinstance(value, str) or value.count(":") != 1:
+        return None
+    wide, high = value.split(":")
+    if not (wide.isdigit() and high.isdigit() and int(high)):
+        return None
+    return Decimal(wide) / Decimal(high)
+
+
+def drawn_size(endpoint: Endpoint, values: Values) -> tuple[int, int]:
+    """A width and a height that keep the promise, for a mock that has to choose. A grid of 16 pixels
+    is kept only where the ratio stays well inside its tolerance."""
+    wish = promised(endpoint, values)
+    if wish.width and wish.height:
+        return wish.width, wish.height
+    pixels = wish.size_rule.pixels if wish.size_rule else 1_048_576
+    ratio = wish.ratio or Decimal(1)
+    height = int((Decimal(pixels) / ratio).sqrt() // 16 * 16) or 16
+    width = int((Decimal(height) * ratio) // 16 * 16) or 16
+    if abs(Decimal(width) / Decimal(height) / ratio - 1) > wish.tolerance / 2:
+        width = int(Decimal(height) * ratio)
+    return width, height
+
+
+# ------------------------------------------------------------------------------------- patterns
+
+
+def spell(pattern: str, chance: random.Random) -> str:
+    """A text that a simple pattern matches: literals, classes, groups, branches, bounded repeats.
+
+    Raises ValueError for a pattern that needs more than that.
+    """
+    import re._parser as parser  # type: ignore[import-not-found]
+
+    return "".join(_spell(parser.parse(pattern), chance))
+
+
+def _spell(tokens: Any, chance: random.Random) -> Iterator[str]:
+    for kind, argument in tokens:
+        name = str(kind)
+        if name == "LITERAL":
+            yield chr(argument)
+        elif name == "IN":
+            yield chance.choice(_class(argument))
+        elif name in ("MAX_REPEAT", "MIN_REPEAT"):
+            low, high, inner = argument
+            for _ in range(chance.randint(low, min(int(high), low + 8))):
+                yield from _spell(inner, chance)
+        elif name == "SUBPATTERN":
+            yield from _spell(argument[-1], chance)
+        elif name == "BRANCH":
+            yield from _spell(chance.choice(argument[1]), chance)
+        elif name == "ANY":
+            yield chance.choice("abcdefghijklmnopqrstuvwxyz")
+        elif name != "AT":
+            raise ValueError(f"{name} is more than a simple pattern may hold")
+
+
+def _class(items: Any) -> str:
+    letters: list[str] = []
+    for kind, argument in items:
+        name = str(kind)
+        if name == "LITERAL":
+            letters.append(chr(argument))
+        elif name == "RANGE":
+            letters += [chr(code) for code in range(argument[0], argument[1] + 1)]
+        elif name == "CATEGORY":
+            letters += list("0123456789" if str(argument).endswith("DIGIT") else "abcdefghijklmnopqrstuvwxyz0123456789")
+        else:
+            raise ValueError(f"{name} is more than a simple class may hold")
+    return "".join(letters)

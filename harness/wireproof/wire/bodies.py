@@ -1,0 +1,251 @@
+"""Bodies by their shape, in both directions: write one, read one, and say what a right one is.
+
+A `Shape` is JSON Schema whose places say what stands there (`is`), what repeats (`each`) and when a
+place is there (`when`). The mock writes by it, the dialogue reads by it, the checks judge by it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import jsonschema_rs
+
+from wireproof.model import Shape
+from wireproof.spec.values import Values, holds
+
+
+class Missing:
+    """Nothing stands there."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING = Missing()
+
+Lookup = Callable[[str, int | None], Any]
+"""The value of a name of the vocabulary, of one item where there are several; MISSING if there is none.
+
+Amounts are Decimal and moments are `Moment`; the place they stand in decides how they are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time, seconds since 1970-01-01 UTC."""
+
+    seconds: float
+
+OURS = frozenset({"is", "each", "when", "says", "evidence"})
+
+
+# --------------------------------------------------------------------------------------- writing
+
+
+def render(shape: Shape, lookup: Lookup, counts: Mapping[str, int], values: Values) -> Any:
+    """A body of this shape. `counts` says how many items each kind of repetition has."""
+    return _render(shape.schema, lookup, counts, values, None)
+
+
+def _render(node: Mapping[str, Any], lookup: Lookup, counts: Mapping[str, int], values: Values, item: int | None) -> Any:
+    if "is" in node:
+        return spoken(lookup(node["is"], item), node)
+    if "const" in node:
+        return node["const"]
+    if "properties" in node:
+        return _render_object(node, lookup, counts, values, item)
+    if "each" in node:
+        inner = node.get("items", {})
+        kept = [i for i in range(counts.get(node["each"], 0)) if _is_there(inner, lookup, values, i)]
+        items = (_render(inner, lookup, counts, values, i) for i in kept)
+        return [one for one in items if one is not MISSING]
+    if node.get("type") == "object":
+        return {}
+    if node.get("type") == "array":
+        inner = _render(node["items"], lookup, counts, values, item) if isinstance(node.get("items"), dict) else MISSING
+        return [] if inner is MISSING else [inner]
+    return MISSING
+
+
+def _is_there(node: Mapping[str, Any], lookup: Lookup, values: Values, item: int | None) -> bool:
+    """Whether a place is there under its condition; an array leaves out the items for which it is not."""
+    return "when" not in node or holds(node["when"], {**values, "job.state": lookup("job.state", item)})
+
+
+def spoken(value: Any, node: Mapping[str, Any]) -> Any:
+    """A value as the place it stands in wants it: amounts as numbers or text, moments as ISO 8601 or seconds."""
+    if isinstance(value, Decimal):
+        return f"{value:f}" if node.get("type") == "string" else (int(value) if value == value.to_integral_value() else float(value))
+    if isinstance(value, Moment):
+        if node.get("type") in ("integer", "number"):
+            return int(value.seconds) if node["type"] == "integer" else value.seconds
+        return datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value
+
+
+def _render_object(
+    node: Mapping[str, Any], lookup: Lookup, counts: Mapping[str, int], values: Values, item: int | None
+) -> Any:
+    seen = {**values, "job.state": lookup("job.state", item)}
+    body: dict[str, Any] = {}
+    for name, child in node["properties"].items():
+        if "when" in child and not holds(child["when"], seen):
+            continue
+        value = _render(child, lookup, counts, values, item)
+        if value is not MISSING:
+            body[name] = value
+    return body
+
+
+# --------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One value found in a body: which, where, and in which item of a repetition."""
+
+    name: str
+    pointer: str
+    value: Any
+    item: int | None
+
+
+def collect(shape: Shape, body: Any) -> list[Found]:
+    """Every value of the vocabulary that stands in a body, in the order of the shape."""
+    return list(_collect(shape.schema, body, "", None))
+
+
+def _collect(node: Mapping[str, Any], body: Any, pointer: str, item: int | None) -> Iterator[Found]:
+    if "is" in node:
+        yield Found(node["is"], pointer, body, item)
+    if isinstance(body, dict):
+        for name, child in node.get("properties", {}).items():
+            if name in body:
+                yield from _collect(child, body[name], f"{pointer}/{name}", item)
+    elif isinstance(body, list) and isinstance(node.get("items"), dict):
+        for i, one in enumerate(body):
+            yield from _collect(node["items"], one, f"{pointer}/{i}", i if "each" in node else item)
+
+
+# --------------------------------------------------------------------------------------- judging
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which a body is not of its shape."""
+
+    pointer: str
+    """Where in the body."""
+    keyword: str
+    """Which JSON Schema keyword fails (`required`, `type`, `enum` …)."""
+    subject: str
+    """The property meant (`/metrics/inference_time`)."""
+    place: str
+    """Pointer inside the shape, for its line and its evidence."""
+    says: str
+
+
+def faults(shape: Shape, body: Any, values: Values, word: str | None) -> list[Fault]:
+    """How a body differs from its shape, given the request's effective values and the state word in it."""
+    pure = _pure_text(json.dumps(shape.schema, sort_keys=True), json.dumps(_relevant(shape, values), sort_keys=True), word)
+    return [_fault(error, body) for error in pure.iter_errors(body)]
+
+
+def _fault(error: Any, body: Any) -> Fault:
+    path = [str(part) for part in error.schema_path]
+    keyword = path[-1] if path else ""
+    pointer = "".join(f"/{part}" for part in error.instance_path)
+    place = "".join(f"/{part}" for part in _place(path))
+    subject = pointer
+    missing = getattr(error.kind, "property", None) if keyword == "required" else None
+    if missing is not None:
+        subject, place = f"{pointer}/{missing}", f"{place}/properties/{missing}"
+    return Fault(pointer, keyword, subject, place, _short(error.message))
+
+
+def _place(path: list[str]) -> list[str]:
+    """The schema path without the conditional branches that compiling put in, and without the keyword."""
+    kept: list[str] = []
+    steps = iter(path[:-1])
+    for step in steps:
+        if step == "allOf":
+            next(steps, None)
+            next(steps, None)
+        else:
+            kept.append(step)
+    return kept
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 200 else f"{message[:140]} … {message[-50:]}"
+
+
+def _relevant(shape: Shape, values: Values) -> dict[str, Any]:
+    """The request values that the shape's conditions speak of."""
+    return {name: values[name] for name in _names(json.dumps(shape.schema)) if name in values}
+
+
+@functools.lru_cache(maxsize=512)
+def _names(schema: str) -> frozenset[str]:
+    found: set[str] = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            found.update(node.get("when", {}) if isinstance(node.get("when"), dict) else {})
+            for child in node.values():
+                walk(child)
+        elif isinstance(node, list):
+            for child in node:
+                walk(child)
+
+    walk(json.loads(schema))
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=2048)
+def _pure_text(schema: str, values: str, word: str | None) -> Any:
+    """A validator of the shape under these values; compiled once for each combination that occurs."""
+    return jsonschema_rs.validator_for(pure(json.loads(schema), json.loads(values), word), validate_formats=True)
+
+
+def pure(node: Mapping[str, Any], values: Values, word: str | None = None) -> dict[str, Any]:
+    """The shape as plain JSON Schema under these request values: what is required there is required.
+
+    A place whose `when` speaks of `job.state` is required where the object itself carries that state,
+    or, when it carries none, where the whole reply's `word` is that state.
+    """
+    plain = {key: value for key, value in node.items() if key not in OURS and key not in ("properties", "items", "required", "anyOf")}
+    children = node.get("properties", {})
+    if children:
+        plain["properties"] = {name: pure(child, values, word) for name, child in children.items()}
+    if isinstance(node.get("items"), Mapping):
+        plain["items"] = pure(node["items"], values, word)
+    if "anyOf" in node:
+        plain["anyOf"] = [pure(child, values, word) for child in node["anyOf"]]
+    state_at = next((name for name, child in children.items() if child.get("is") == "job.state"), None)
+    required: list[str] = []
+    branches: list[dict[str, Any]] = []
+    for name in node.get("required", ()):
+        condition = dict(children.get(name, {}).get("when", {}))
+        states = condition.pop("job.state", None)
+        if not holds(condition, values):
+            continue
+        if states is None:
+            required.append(name)
+            continue
+        words = states if isinstance(states, list) else [states]
+        if state_at is not None:
+            test = {"properties": {state_at: {"enum": words}}, "required": [state_at]}
+            branches.append({"if": test, "then": {"required": [name]}})
+        elif word in words:
+            required.append(name)
+    if required:
+        plain["required"] = required
+    if branches:
+        plain["allOf"] = branches
+    return plain

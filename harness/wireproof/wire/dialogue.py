@@ -1,0 +1,183 @@
+"""The one dialogue about a job: given what is known of it and what time it is, what is asked next.
+
+Pure: no socket, no clock. Probes, load users and tests are shells round it, so that no second poll
+loop exists. Times are seconds of whatever clock the shell uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from wireproof.lifecycle import Status, is_final
+from wireproof.model import Call, Does, Endpoint, Operation, Output, Poll, Reply
+from wireproof.wire import replies, requests
+from wireproof.wire.replies import Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of one job so far."""
+
+    label: str
+    """Our own name of the job."""
+    values: Mapping[str, Any]
+    operation: Operation
+    """The operation that starts it."""
+    id: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    status: Status | None = None
+    word: str | None = None
+    accepted: bool = False
+    refused: bool = False
+    """The host said no, or the submit broke."""
+    polls: int = 0
+    polled_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float | None = None
+    """When a final status was first seen."""
+    result_read: bool = False
+    outputs: tuple[Output, ...] = ()
+    troubles: int = 0
+    """Polls in a row that told nothing."""
+    not_before: float = 0.0
+    """The host asked to be left alone until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Make this call, at the earliest at `at`."""
+
+    call: Call
+    operation: Operation
+    at: float
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """There is nothing more to ask. `why`: `done`, `refused`, `deadline` or `lost`."""
+
+    why: str
+
+
+Step = Ask | Stop
+
+Cadence = Callable[[Poll, int], float]
+"""Seconds from one poll to the next, given the contract's advice and the number of polls so far."""
+
+
+def contract_cadence(poll: Poll, polls: int) -> float:
+    """The waits that the contract advises."""
+    if polls == 0:
+        return poll.first.seconds or 0.0
+    wait = Decimal(str(poll.every.seconds or 1.0)) * poll.growth ** (polls - 1)
+    most = poll.most.seconds
+    return float(min(wait, Decimal(str(most))) if most is not None else wait)
+
+
+MOST_TROUBLES = 5
+"""So many polls in a row may break before a job is given up as lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """How jobs of one endpoint are talked about with one host."""
+
+    endpoint: Endpoint
+    base: str
+    key: str | None = None
+    cadence: Cadence = contract_cadence
+    deadline: float | None = None
+    """Seconds after which a job is given up; None: as the contract advises."""
+    follow: Callable[[str], bool] = lambda link: True
+    """Whether a link that the host hands out may be followed (same host, same key)."""
+
+    def begin(self, label: str, values: Mapping[str, Any], operation: Operation, id: str, at: float) -> tuple[Known, Ask]:
+        """Start a job: what is known of it, and its submit."""
+        known = Known(label=label, values=values, operation=operation, id=id, started_at=at)
+        call = requests.build(self.endpoint, operation, self.base, values=values, job=id, key=self.key)
+        return known, Ask(call, operation, at)
+
+    def next(self, known: Known, now: float) -> Step:
+        """What to ask next about a job."""
+        if known.refused:
+            return Stop("refused")
+        if known.operation.does is Does.RUN and known.accepted:
+            return Stop("done")
+        if known.status is not None and is_final(known.status):
+            return self._after_the_end(known, now)
+        if known.troubles >= MOST_TROUBLES:
+            return Stop("lost")
+        patience = self.deadline if self.deadline is not None else (self.endpoint.provider.poll.deadline.seconds or 600.0)
+        due = self._due(known)
+        if due > known.started_at + patience:
+            return Stop("deadline")
+        operation = self.endpoint.doing(Does.STATUS) or self.endpoint.doing(Does.RESULT)
+        return Stop("lost") if operation is None else self._ask(known, operation, max(due, now))
+
+    def _due(self, known: Known) -> float:
+        since = known.polled_at if known.polls else known.started_at
+        return max(since + self.cadence(self.endpoint.provider.poll, known.polls), known.not_before)
+
+    def _after_the_end(self, known: Known, now: float) -> Step:
+        """Fetch the result where that is a call of its own."""
+        operation = self.endpoint.doing(Does.RESULT)
+        if operation is None or known.result_read or known.status is not Status.SUCCEEDED:
+            return Stop("done")
+        return Stop("lost") if known.troubles >= MOST_TROUBLES else self._ask(known, operation, now)
+
+    def _ask(self, known: Known, operation: Operation, at: float) -> Ask:
+        handed = known.links.get(operation.link or "")
+        link = handed if handed and operation.follow != "template" and self.follow(handed) else None
+        call = requests.build(self.endpoint, operation, self.base, job=known.id, key=self.key, link=link)
+        return Ask(call, operation, at, link)
+
+    def hear(self, known: Known, ask: Ask, reply: Reply | None, at: float) -> tuple[Known, Reading | None]:
+        """What is known after a reply (None: it broke) that was complete at `at`."""
+        polls = known.polls + (0 if ask.operation.does.bills else 1)
+        known = replace(known, polls=polls, polled_at=at)
+        if reply is None:
+            lost = ask.operation.does.bills
+            return replace(known, refused=lost, troubles=known.troubles + 1), None
+        reading = replies.read(self.endpoint, ask.operation, reply, known.values)
+        if ask.operation.does.bills:
+            return self._heard_submit(known, reading, at), reading
+        return self._heard_news(known, ask, reading, reply, at), reading
+
+    def _heard_submit(self, known: Known, reading: Reading, at: float) -> Known:
+        if reading.alternative is None:
+            return replace(known, refused=True)
+        known = replace(
+            known, accepted=True, id=reading.id or known.id, links={**known.links, **reading.links}, polled_at=at
+        )
+        return self._told(known, reading, at)
+
+    def _heard_news(self, known: Known, ask: Ask, reading: Reading, reply: Reply, at: float) -> Known:
+        if reading.status is None:
+            wait = retry_after(reply)
+            return replace(known, troubles=known.troubles + 1, not_before=max(known.not_before, at + wait))
+        known = replace(known, troubles=0, links={**known.links, **reading.links})
+        if ask.operation.does is Does.RESULT or self.endpoint.doing(Does.RESULT) is None:
+            known = replace(known, result_read=is_final(reading.status))
+        return self._told(known, reading, at)
+
+    def _told(self, known: Known, reading: Reading, at: float) -> Known:
+        status = reading.status
+        if status is None or (known.status is not None and is_final(known.status)):
+            return replace(known, outputs=reading.outputs or known.outputs)
+        finished = at if is_final(status) else known.finished_at
+        return replace(
+            known, status=status, word=reading.word, outputs=reading.outputs or known.outputs, finished_at=finished
+        )
+
+
+def retry_after(reply: Reply) -> float:
+    """The seconds that a Retry-After header asks for; 0 when it asks for none or is no number."""
+    text = (reply.header("retry-after") or "").strip()
+    try:
+        return min(max(float(text), 0.0), 3600.0)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,371 @@
+"""Requests in both directions: put one together, recognise one, and say what is wrong with one."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import jsonschema_rs
+import msgspec
+
+from wireproof.model import (
+    Call,
+    Confidence,
+    Does,
+    Endpoint,
+    Evidence,
+    Operation,
+    Parameter,
+    Rule,
+    RuleKind,
+    Where,
+)
+from wireproof.spec.values import Values, effective, flatten, holds, matters, nest, same
+
+# -------------------------------------------------------------------------------------- building
+
+
+def build(
+    endpoint: Endpoint,
+    operation: Operation,
+    base: str,
+    *,
+    values: Values | None = None,
+    job: str = "",
+    key: str | None = None,
+    body: Any = None,
+    link: str | None = None,
+) -> Call:
+    """The call that asks this of a host at `base` (scheme, host, port and an optional prefix).
+
+    `body` replaces what the values would make; `link` replaces the address that the template would make.
+    """
+    url = link or base.rstrip("/") + fill(operation.request.path, endpoint, job)
+    headers: list[tuple[str, str]] = []
+    if key is not None:
+        auth = endpoint.provider.auth
+        headers.append((auth.header, auth.prefix + key))
+    payload = body if body is not None else body_of(operation, values or {}, job)
+    content = b""
+    if payload is not None:
+        content = payload if isinstance(payload, bytes) else encode(payload)
+        headers.append(("content-type", "application/json"))
+    return Call(operation.request.method, url, tuple(headers), content)
+
+
+def encode(value: Any) -> bytes:
+    """A JSON value as bytes."""
+    return msgspec.json.encode(value)
+
+
+def fill(template: str, endpoint: Endpoint, job: str) -> str:
+    """The path of an operation; ids are one segment, whatever they hold."""
+    return template.replace("{model}", endpoint.slug).replace("{job.id}", quote(job, safe=""))
+
+
+def body_of(operation: Operation, values: Values, job: str) -> Any:
+    """The body of a request with these parameter values; None where the operation has no body."""
+    request = operation.request
+    if request.envelope == "none":
+        return None
+    parts: dict[str, Any] = {}
+    for field in request.fields:
+        if "const" in field.schema:
+            parts[field.name] = field.schema["const"]
+        elif field.canonical == "job.id":
+            parts[field.name] = job
+    if request.parameters == "binding":
+        parts.update(values)
+        for name, value in request.select.items():
+            parts.setdefault(name, value)
+    inner = nest(parts)
+    if request.envelope == "flat":
+        return inner
+    if request.envelope == "array":
+        return [inner]
+    return {request.envelope: inner}
+
+
+# ----------------------------------------------------------------------------------- recognising
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one request asks for."""
+
+    operation: Operation
+    values: dict[str, Any]
+    """Parameters by their dotted names, as sent."""
+    extra: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+    job: str = ""
+    """The id it asks after, or brings along."""
+    model: str = ""
+    """The model that its address names, where the address names one."""
+    body: Any = None
+    """The JSON body, or the element of it that asks this."""
+    unreadable: str = ""
+    """Why the body could not be read, if it could not."""
+    element: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The operations that share an address."""
+
+    method: str
+    regex: re.Pattern[str]
+    operations: tuple[Operation, ...]
+
+
+_ROUTES: dict[int, tuple[Mapping[str, Operation], tuple[Route, ...]]] = {}
+
+
+def routes(operations: Mapping[str, Operation]) -> tuple[Route, ...]:
+    """The addresses of a host, the most specific first; worked out once for each mapping of operations."""
+    kept = _ROUTES.get(id(operations))
+    if kept is None or kept[0] is not operations:
+        # The mapping is kept beside its routes: while it lives here, its identity belongs to nobody else.
+        kept = _ROUTES[id(operations)] = operations, _routes(operations)
+    return kept[1]
+
+
+def _routes(operations: Mapping[str, Operation]) -> tuple[Route, ...]:
+    grouped: dict[tuple[str, str], list[Operation]] = {}
+    for operation in operations.values():
+        grouped.setdefault((operation.request.method, operation.request.path), []).append(operation)
+    ordered = sorted(grouped.items(), key=lambda pair: (pair[0][1].count("{"), -len(pair[0][1])))
+    return tuple(Route(method, _path_regex(path), tuple(found)) for (method, path), found in ordered)
+
+
+def _path_regex(path: str) -> re.Pattern[str]:
+    parts = re.split(r"(\{[a-z.]+\})", path)
+    text = "".join(f"(?P<{part[1:-1].replace('.', '_')}>[^/]+)" if part.startswith("{") else re.escape(part) for part in parts)
+    return re.compile(text)
+
+
+def recognise(endpoint: Endpoint, call: Call, prefix: str = "") -> tuple[Asked, ...]:
+    """What a call asks of this endpoint's host; empty when the address is none of its own.
+
+    Several answers only where the body is a list of requests.
+    """
+    path = urlsplit(call.url).path
+    if prefix and path.startswith(prefix):
+        path = path[len(prefix) :]
+    for route in routes(endpoint.operations):
+        match = route.regex.fullmatch(path)
+        if match and route.method == call.method:
+            named = {key: unquote(value) for key, value in match.groupdict().items()}
+            return tuple(_asked(endpoint, route.operations, call, named))
+    return ()
+
+
+def _asked(endpoint: Endpoint, operations: Sequence[Operation], call: Call, named: Mapping[str, str]) -> Iterator[Asked]:
+    first = operations[0]
+    job, model = named.get("job_id", ""), named.get("model", "")
+    if first.request.envelope == "none":
+        yield Asked(first, {}, job=job, model=model)
+        return
+    body, trouble = decode(call.body)
+    if trouble:
+        yield Asked(first, {}, job=job, model=model, unreadable=trouble)
+        return
+    if first.request.envelope != "array":
+        yield _one(endpoint, operations, body, job, model, None)
+        return
+    if not isinstance(body, list) or not body:
+        yield Asked(first, {}, job=job, model=model, body=body, unreadable="the body must be a JSON array of requests")
+        return
+    for i, element in enumerate(body):
+        yield _one(endpoint, operations, element, job, model, i)
+
+
+def _one(
+    endpoint: Endpoint, operations: Sequence[Operation], body: Any, job: str, model: str, element: int | None
+) -> Asked:
+    operation = choose(endpoint, operations, body)
+    inner = body
+    if operation.request.envelope not in ("flat", "array"):
+        inner = body.get(operation.request.envelope) if isinstance(body, dict) else None
+    if not isinstance(inner, dict):
+        return Asked(
+            operation, {}, job=job, model=model, body=body, unreadable="the request must be a JSON object", element=element
+        )
+    known = dict(known_fields(endpoint, operation))
+    flat = flatten(inner, known)
+    brought = next((str(flat.values[f.name]) for f in operation.request.fields if f.canonical == "job.id" and f.name in flat.values), job)
+    return Asked(operation, flat.values, flat.extra, flat.blocked, brought, model, body, element=element)
+
+
+def known_fields(endpoint: Endpoint, operation: Operation) -> Iterator[tuple[str, Parameter]]:
+    """Every name that may stand in the body of an operation."""
+    if operation.request.parameters == "binding":
+        yield from endpoint.parameters.items()
+    for field in operation.request.fields:
+        yield field.name, field
+
+
+def choose(endpoint: Endpoint, operations: Sequence[Operation], body: Any) -> Operation:
+    """Which of the operations of one address a body asks for; the first one when nothing tells."""
+    if not isinstance(body, dict) or len(operations) == 1:
+        return operations[0]
+    for operation in operations:
+        if _fits(endpoint, operation, body):
+            return operation
+    return next((op for op in operations if _constants_fit(op, body)), operations[0])
+
+
+def _constants_fit(operation: Operation, body: Mapping[str, Any]) -> bool:
+    return all(body.get(f.name) == f.schema["const"] for f in operation.request.fields if "const" in f.schema)
+
+
+def _fits(endpoint: Endpoint, operation: Operation, body: Mapping[str, Any]) -> bool:
+    if not _constants_fit(operation, body):
+        return False
+    full = effective(endpoint, flatten(body, endpoint.parameters).values)
+    return holds(operation.request.select, full)
+
+
+def decode(body: bytes) -> tuple[Any, str]:
+    """A JSON body and '', or None and why it is not one. NaN, depth bombs and broken text are refused."""
+    try:
+        return msgspec.json.decode(body), ""
+    except msgspec.DecodeError as error:
+        return None, f"the body is not JSON: {error}"
+    except (RecursionError, ValueError) as error:
+        return None, f"the body cannot be read: {str(error)[:100]}"
+
+
+# --------------------------------------------------------------------------------------- judging
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One rule of the contract that a request breaks."""
+
+    parameter: str
+    rule: str
+    """The JSON Schema keyword, or `unknown`, `irrelevant`, `body`, or the name of a cross-field rule."""
+    says: str
+    evidence: Evidence
+    where: Where
+    value: Any = None
+
+    @property
+    def binds(self) -> bool:
+        """Whether the host has promised to refuse it."""
+        return self.evidence.binds
+
+
+def breaches(endpoint: Endpoint, asked: Asked) -> list[Breach]:
+    """Every rule of the contract that a request breaks, each named with parameter and rule."""
+    operation = asked.operation
+    if asked.unreadable:
+        return [Breach("", "body", asked.unreadable, operation.evidence, operation.where)]
+    found = [*_blocked(endpoint, asked), *_extra(asked)]
+    for name, parameter in known_fields(endpoint, operation):
+        found += _parameter(parameter, asked.values.get(name, _ABSENT))
+    if operation.request.parameters == "binding":
+        found += _irrelevant(endpoint, asked.values)
+        wrong = {breach.parameter for breach in found}
+        for rule in endpoint.rules:
+            if not wrong & set(rule.parameters):
+                found += _rule(endpoint, rule, asked.values)
+    return found
+
+
+_ABSENT = object()
+
+
+def _blocked(endpoint: Endpoint, asked: Asked) -> Iterator[Breach]:
+    for name in asked.blocked:
+        inner = next(p for p in endpoint.parameters.values() if p.name.startswith(f"{name}."))
+        yield Breach(name, "type", f"{name} must be an object", inner.evidence, inner.where)
+
+
+def _extra(asked: Asked) -> Iterator[Breach]:
+    request = asked.operation.request
+    if request.unknown_fields == "ignored":
+        return
+    for name in asked.extra:
+        proof = request.unknown_evidence if request.unknown_fields == "refused" else Evidence(confidence=Confidence.UNKNOWN)
+        yield Breach(name, "unknown", f"{name} is not a parameter of this endpoint", proof, asked.operation.where)
+
+
+def _parameter(parameter: Parameter, value: Any) -> Iterator[Breach]:
+    if value is _ABSENT:
+        if parameter.required:
+            yield Breach(
+                parameter.name, "required", f"{parameter.name} is required", parameter.proof("required"), parameter.line("required")
+            )
+        return
+    errors = [(str(e.schema_path[-1]) if e.schema_path else "schema", e) for e in validator(parameter).iter_errors(value)]
+    typed = [pair for pair in errors if pair[0] == "type"]
+    # A value of the wrong type breaks every other keyword too; only the type is worth telling.
+    for keyword, error in typed or errors:
+        proof = parameter.proof(keyword)
+        if keyword == "format" and proof.binds and "format" not in parameter.facts:
+            # A format is an annotation unless somebody says that it is enforced.
+            proof = Evidence(proof.source, proof.read, Confidence.INFERRED)
+        yield Breach(
+            parameter.name, keyword, f"{parameter.name}: {error.message[:160]}", proof, parameter.line(keyword), value
+        )
+
+
+def validator(parameter: Parameter) -> Any:
+    """The compiled validator of one parameter."""
+    return _validator(json.dumps(dict(parameter.schema), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=2048)
+def _validator(schema: str) -> Any:
+    plain = json.loads(schema)
+    plain.pop("default", None)
+    if "pattern" in plain:
+        plain["pattern"] = f"^(?:{plain['pattern']})$"
+    return jsonschema_rs.validator_for(plain, validate_formats=True)
+
+
+def _irrelevant(endpoint: Endpoint, values: Values) -> Iterator[Breach]:
+    full = effective(endpoint, values)
+    for name in values:
+        parameter = endpoint.parameters.get(name)
+        if parameter and parameter.otherwise == "refused" and not matters(parameter, full):
+            yield Breach(
+                name, "irrelevant", f"{name} has no place beside these values", parameter.proof("matters"), parameter.line("matters")
+            )
+
+
+def _rule(endpoint: Endpoint, rule: Rule, values: Values) -> Iterator[Breach]:
+    if not holds(rule.when, effective(endpoint, values)):
+        return
+    given = [name for name in rule.parameters if name in values]
+    if _broken(rule, given, values):
+        says = rule.says or f"{', '.join(rule.parameters)}: {rule.kind.value.replace('_', ' ')}"
+        yield Breach(", ".join(rule.parameters), rule.name, says, rule.evidence, rule.where)
+
+
+def _broken(rule: Rule, given: Sequence[str], values: Values) -> bool:
+    match rule.kind:
+        case RuleKind.TOGETHER:
+            return 0 < len(given) < len(rule.parameters)
+        case RuleKind.AMONG:
+            row = tuple(values[name] for name in given)
+            whole = len(given) == len(rule.parameters)
+            return whole and not any(all(map(same, row, allowed)) for allowed in rule.rows)
+        case RuleKind.AT_MOST_ONE:
+            return len(given) > 1
+        case RuleKind.EXACTLY_ONE:
+            return len(given) != 1
+        case RuleKind.REQUIRES:
+            return rule.parameters[0] in given and len(given) < len(rule.parameters)
+
+
+def is_submission(asked: Asked) -> bool:
+    """Whether an accepted answer to it starts paid work."""
+    return asked.operation.does in (Does.SUBMIT, Does.RUN)
