@@ -215,7 +215,8 @@ def finding(
         "where": Where("specs/segmind/p-image.yaml", 40 + number % 100, f"parameters.p{number}.maximum"),
         "evidence": (61,),
         "subject": f"p{number}.maximum",
-        "replay": f'curl -sS -X POST https://api.segmind.com/v2/p-image -H "x-api-key: $SEGMIND_API_KEY" -d \'{{"p": {number}}}\'',
+        "replay": "curl -sS -X POST https://api.segmind.com/v2/p-image "
+        f'-H "x-api-key: $SEGMIND_API_KEY" -d \'{{"p": {number}}}\'',
     }
     return Finding(**{**values, **changes})  # type: ignore[arg-type]
 

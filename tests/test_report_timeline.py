@@ -42,7 +42,7 @@ def test_everything_lies_inside_the_drawing_and_time_runs_to_the_right():
         places = [mark.x for mark in picture.marks]
         assert places == sorted(places)
         assert all(0 <= mark.x <= WIDTH for mark in picture.marks)
-        assert all(0 <= band.x and band.x + band.width <= WIDTH for band in picture.bands)
+        assert all(band.x >= 0 and band.x + band.width <= WIDTH for band in picture.bands)
         assert all(after.x - before.x >= 51 for before, after in pairwise(picture.ticks))
 
 
