@@ -162,7 +162,7 @@ def status_and_result_agree(job: JobTrace) -> Iterator[Finding]:
         if seen.seq < done.seq or not _is_result(seen) or seen.reply is None or not seen.let_in:
             continue
         status = seen.reading.status if seen.reading else None
-        if status is Status.SUCCEEDED or _passing(seen):
+        if status is Status.SUCCEEDED or _passing(seen) or _is_over(job, seen):
             continue
         if seen.reply.status < 300 and status is None and not _words(seen):
             continue
@@ -176,6 +176,12 @@ def status_and_result_agree(job: JobTrace) -> Iterator[Finding]:
             actual=what,
         )
         return
+
+
+def _is_over(job: JobTrace, seen: Seen) -> bool:
+    """Whether the job's retention was over when it was asked after."""
+    kept = job.endpoint.provider.retention.record.seconds
+    return kept is not None and job.end is not None and seen.exchange.at - job.end[0].exchange.at >= kept
 
 
 def _words(seen: Seen) -> str:

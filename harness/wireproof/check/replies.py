@@ -18,6 +18,10 @@ PASSING = frozenset({Kind.RATE_LIMITED, Kind.TOO_MANY_JOBS, Kind.OUT_OF_CREDITS,
 """Problems that say nothing about the request: the account or the host is at its limit."""
 
 
+STAGED = "staged: "
+"""A purpose that begins so names the problem which our own mock was told to answer with."""
+
+
 def expected_kinds(seen: Seen) -> frozenset[Kind]:
     """The kinds of problem that a call deserves by the contract; empty: it deserves a good answer.
 
@@ -26,6 +30,9 @@ def expected_kinds(seen: Seen) -> frozenset[Kind]:
     asked, credential = seen.asked, seen.exchange.credential
     if asked is None:
         return frozenset()
+    staged = seen.endpoint.provider.problems.get(seen.exchange.purpose.removeprefix(STAGED))
+    if staged is not None and seen.exchange.purpose.startswith(STAGED):
+        return frozenset({staged.kind})
     if asked.operation.auth and credential is Credential.NONE:
         return frozenset({Kind.NO_KEY, Kind.BAD_KEY})
     if asked.operation.auth and credential in (Credential.MALFORMED, Credential.UNKNOWN):

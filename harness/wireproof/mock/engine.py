@@ -99,6 +99,8 @@ class Mock:
         for host in self.hosts:
             for role in ("main", "other"):
                 self.keys[self.key(host.provider.name, role)] = f"{host.provider.name}:{role}"
+        self.hurry = 0
+        """So many of the next jobs work in no time: they are over before anybody sees them run."""
         self._staged: list[tuple[str, str]] = []
 
     # ------------------------------------------------------------------------------- the outside
@@ -251,6 +253,9 @@ class Mock:
         if found:
             outcome, why = Status.FAILED, found[0].says
         queue, run = self.manners.pace(_seconds(chance, endpoint.timing.queue), _seconds(chance, endpoint.timing.run))
+        if self.hurry:
+            self.hurry -= 1
+            run = 0.0
         provider = endpoint.provider
         made = self.manners.fate(scene.asked, outcome)
         job = Job(
@@ -273,7 +278,8 @@ class Mock:
             media_for=_media_life(endpoint, full),
         )
         billed = endpoint.price is None or billed_of(endpoint.price, made.value) in ("full", "maybe", "unknown")
-        account.reserve(cost, job.ends, self.manners.bills(made, billed))
+        job.billed = self.manners.bills(made, billed)
+        account.reserve(cost, job.ends, job.billed)
         job.balance = account.balance
         self.memory.forget(scene.now)
         self.memory.add(job)
@@ -376,7 +382,7 @@ class Scene:
 
     def tell(self, job: Job, after: float = 0.0) -> Answer:
         """What the operation says of a job."""
-        at = self.now + after
+        at = job.ends if after else self.now
         status = job.status(at)
         word = self.word(job, status)
         chosen = self._alternative(job, status, word)
@@ -512,8 +518,8 @@ class Facts:
             "id": job.id,
             "state": self.own_word,
             "error": job.why if job.outcome is not Status.SUCCEEDED and done else MISSING,
-            "error_code": self.about.code if self.about and self.about.code else MISSING,
-            "cost": job.cost,
+            "error_code": self._error_code(),
+            "cost": job.cost if job.billed or not done else Decimal(0),
             "created_at": Moment(job.wall),
             "expires_at": Moment(wall + job.ends + (job.record_for or job.media_for or 86400.0)),
             "run_time": round(job.run, 3) if done else MISSING,
@@ -522,6 +528,16 @@ class Facts:
             "progress": min(100, int(100 * max(0.0, self.at - job.taken - job.queue) / job.run)) if job.run else 100,
         }
         return table.get(what, MISSING)
+
+    def _error_code(self) -> Any:
+        """The host's code for why the job failed: that of the problem, else of the first that fits the outcome."""
+        if self.about and self.about.code:
+            return self.about.code
+        if self.job is None or self.job.outcome is Status.SUCCEEDED:
+            return MISSING
+        kinds = (Kind.MODERATED,) if self.job.outcome is Status.MODERATED else (Kind.FAILED, Kind.UNREACHABLE_MEDIA)
+        problems = self.scene.host.provider.problems.values()
+        return next((p.code for kind in kinds for p in problems if p.kind is kind and p.code), MISSING)
 
     def _output(self, what: str, item: int) -> Any:
         job = self.job

@@ -36,6 +36,8 @@ class Job:
     outputs: int = 1
     seed: int = 0
     cost: Decimal = Decimal(0)
+    billed: bool = True
+    """Whether it is charged in the end."""
     record_for: float | None = None
     """Seconds that it is remembered after its end; None: for ever."""
     media_for: float | None = None

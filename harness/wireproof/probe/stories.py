@@ -223,6 +223,21 @@ def wrong_method(stage: Stage) -> Iterator[Want]:
             )
 
 
+def others(stage: Stage) -> Iterator[Want]:
+    """Operations that belong to no job and need nothing but their address."""
+    for operation in stage.endpoint.operations.values():
+        request = operation.request
+        if operation.does in (Does.OTHER, Does.ACCOUNT) and request.envelope == "none" and "{job.id}" not in request.path:
+            call = requests.build(stage.endpoint, operation, stage.base, key=stage.key if operation.auth else None)
+            yield Want(
+                call=call,
+                at=stage.clock.now(),
+                operation=operation.name,
+                purpose=operation.says,
+                credential=Credential.GOOD if operation.auth else Credential.NONE,
+            )
+
+
 def bad_requests(stage: Stage, operation: Operation, cases: Iterator[Any]) -> Iterator[Want]:
     """Requests that the contract forbids, one rule at a time."""
     for i, case in enumerate(cases):

@@ -97,9 +97,28 @@ def _render_object(
         if "when" in child and not holds(child["when"], seen):
             continue
         value = _render(child, lookup, counts, values, item)
+        if value is MISSING and name in node.get("required", ()) and "is" not in child:
+            value = plainest(child)
         if value is not MISSING:
             body[name] = value
     return body
+
+
+def plainest(node: Mapping[str, Any]) -> Any:
+    """The plainest value that a place allows, for required places that stand for nothing in particular."""
+    for keyword in ("const", "default"):
+        if keyword in node:
+            return node[keyword]
+    if "enum" in node:
+        return node["enum"][0]
+    kind = node.get("type", "string")
+    kind = kind if isinstance(kind, str) else kind[0]
+    if kind == "object":
+        return {name: plainest(node.get("properties", {}).get(name, {})) for name in node.get("required", ())}
+    if kind == "array":
+        return [plainest(node.get("items", {})) for _ in range(node.get("minItems", 0))]
+    table = {"integer": node.get("minimum", 0), "number": node.get("minimum", 0), "boolean": False, "null": None}
+    return table[kind] if kind in table else "https://example.com/" if node.get("format") == "uri" else "sample"
 
 
 # --------------------------------------------------------------------------------------- reading

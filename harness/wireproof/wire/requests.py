@@ -50,7 +50,7 @@ def build(
     if key is not None:
         auth = endpoint.provider.auth
         headers.append((auth.header, auth.prefix + key))
-    payload = body if body is not None else body_of(operation, values or {}, job)
+    payload = body if body is not None else body_of(operation, values or {}, job, effective(endpoint, {}))
     content = b""
     if payload is not None:
         content = payload if isinstance(payload, bytes) else encode(payload)
@@ -68,8 +68,11 @@ def fill(template: str, endpoint: Endpoint, job: str) -> str:
     return template.replace("{model}", endpoint.slug).replace("{job.id}", quote(job, safe=""))
 
 
-def body_of(operation: Operation, values: Values, job: str) -> Any:
-    """The body of a request with these parameter values; None where the operation has no body."""
+def body_of(operation: Operation, values: Values, job: str, defaults: Values | None = None) -> Any:
+    """The body of a request with these parameter values; None where the operation has no body.
+
+    The values that choose the operation are added unless they are the `defaults` anyway."""
+    defaults = defaults or {}
     request = operation.request
     if request.envelope == "none":
         return None
@@ -82,7 +85,8 @@ def body_of(operation: Operation, values: Values, job: str) -> Any:
     if request.parameters == "binding":
         parts.update(values)
         for name, value in request.select.items():
-            parts.setdefault(name, value)
+            if defaults.get(name) != value:
+                parts.setdefault(name, value)
     inner = nest(parts)
     if request.envelope == "flat":
         return inner

@@ -1,0 +1,550 @@
+"""A conformance run: drive an endpoint through its documented behaviour, and judge what came back.
+
+The plan is a list of steps with their prices, free ones first. Against the embedded mock time is
+stepped and trouble can be staged; against any other server only HTTP is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from wireproof.check import jobs as _jobs  # noqa: F401  (enters its checks into the table)
+from wireproof.check import outputs as _outputs  # noqa: F401
+from wireproof.check import replies as _replies  # noqa: F401
+from wireproof.check.cover import cover
+from wireproof.check.media import Decoder, from_base64, from_data_uri
+from wireproof.check.registry import judge
+from wireproof.check.trace import Trace, read
+from wireproof.clock import Clock, RealClock, SteppedClock
+from wireproof.errors import CouldNotTell, OverBudget, Unreachable
+from wireproof.generate import cases
+from wireproof.ledger import Charge, Ledger, Reservation
+from wireproof.mock.engine import Mock
+from wireproof.mock.manners import Manners
+from wireproof.mock.transport import EngineTransport
+from wireproof.model import Credential, Does, Endpoint, Exchange, Finding, Poll, Summary, Verdict
+from wireproof.money import Money, exact
+from wireproof.probe import stories
+from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
+from wireproof.probe.sender import Sender
+from wireproof.probe.stories import Stage
+from wireproof.secrets import curl
+from wireproof.spec.values import price_of
+from wireproof.wire import replies, requests
+from wireproof.wire.dialogue import Dialogue, contract_cadence
+
+SURPRISES = 3
+"""So many forbidden requests that are accepted on a paid host end the probing with forbidden requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What is driven: a base address and the keys for it. `mock`: the embedded one."""
+
+    base: str
+    key: str | None
+    other_key: str | None = None
+    paid: bool = False
+    """Whether accepted jobs cost money there."""
+    mock: Mock | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One part of the plan: what it does, how many calls and jobs it takes at most, what it may cost."""
+
+    name: str
+    calls: int
+    jobs: int
+    price: Money | None
+    make: Callable[[Stage], Iterator[Story]]
+    together: int = 8
+
+
+PROFILES: Mapping[str, int] = {"quick": 2, "standard": 8, "thorough": 40}
+"""How many valid jobs a profile submits at most beyond those that cover each allowed value once."""
+
+
+def embedded(endpoint: Endpoint, seed: int = 0, manners: Manners | None = None) -> Target:
+    """The endpoint's own contract, served in this process."""
+    mock = Mock([endpoint], seed=seed, manners=manners)
+    provider = endpoint.provider.name
+    return Target(base="http://mock.wireproof", key=mock.key(provider), other_key=mock.key(provider, "other"), mock=mock)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address leads to this machine by its spelling alone."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# ------------------------------------------------------------------------------------------ the plan
+
+
+def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = False) -> tuple[Step, ...]:
+    """What a run would do, in order, each step with what it may cost."""
+    base = cases.base(endpoint)
+    submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
+    run = endpoint.doing(Does.RUN)
+    if submit is None:
+        raise CouldNotTell(f"{endpoint.name} has no operation that starts a job: there is nothing to drive")
+    valid = cases.allowed(endpoint)
+    steps = [
+        _step(endpoint, "keys", lambda s: list(stories.without_key(s, base)), free=True),
+        _step(endpoint, "unknown ids", lambda s: list(stories.unknown_ids(s)), free=True),
+        _step(endpoint, "unknown model", lambda s: list(stories.unknown_model(s, base)), free=True),
+        _step(endpoint, "wrong method", lambda s: list(stories.wrong_method(s)), free=True),
+        _step(endpoint, "other addresses", lambda s: list(stories.others(s)), free=True),
+        _step(
+            endpoint,
+            "forbidden requests",
+            lambda s: list(stories.bad_requests(s, submit, cases.forbidden(endpoint, submit))),
+            free=True,
+        ),
+    ]
+    if run is not None and run is not submit:
+        few = functools.partial(_few_forbidden, endpoint, run)
+        steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
+    steps.append(_jobs_step(endpoint, "every allowed value", valid))
+    samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
+    if samples:
+        steps.append(_jobs_step(endpoint, "the page's own samples", samples))
+    troubles = [
+        cases.Case(values={**base, **gift.parameters}, purpose=f"should end {gift.status.value}: {gift.says}")
+        for gift in endpoint.provocations
+    ]
+    if troubles:
+        steps.append(_jobs_step(endpoint, "jobs that should fail", troubles))
+    if endpoint.doing(Does.RESULT):
+        steps.append(_story_step(endpoint, "result asked for early", base, lambda s: [stories.early(s, "early", base)]))
+    if run is not None and run is not submit:
+        for i, chosen in enumerate(_ways_to_choose(endpoint, run)):
+            told = functools.partial(_blocking, f"run-{i + 1}", {**base, **chosen}, run)
+            steps.append(_story_step(endpoint, f"blocking {run.name}", base, told))
+    if endpoint.provider.repeat_id != "new":
+        steps.append(_story_step(endpoint, "one id used twice", base, lambda s: [_same_id_twice(s, base)]))
+    steps.append(_story_step(endpoint, "another account", base, lambda s: [stories.shown_to_others(s, "strangers", base)]))
+    if embedded:
+        steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
+    return tuple(steps)
+
+
+def _ways_to_choose(endpoint: Endpoint, operation: Any) -> Iterator[dict[str, Any]]:
+    """The parameters that choose an operation: given, and left out where that means the same."""
+    select = operation.request.select
+    if select:
+        yield dict(select)
+    if all(endpoint.parameters[name].default == value for name, value in select.items()):
+        yield {}
+
+
+def _blocking(label: str, values: Mapping[str, Any], operation: Any, stage: Stage) -> list[Story]:
+    return [stories.whole_job(stage, label, values, "valid: blocking", operation=operation)]
+
+
+def _sound(endpoint: Endpoint, operation: Any, values: Mapping[str, Any]) -> bool:
+    """Whether a sample keeps the rules of its own contract, so that it deserves to be accepted."""
+    known = {name: value for name, value in values.items() if name in endpoint.parameters}
+    asked = requests.Asked(operation, known, job="00000000-0000-4000-8000-000000000000")
+    return not [b for b in requests.breaches(endpoint, asked) if not _is_field(operation, b.parameter)]
+
+
+def _is_field(operation: Any, name: str) -> bool:
+    return any(field.name == name for field in operation.request.fields)
+
+
+def _few_forbidden(endpoint: Endpoint, run: Any, stage: Stage) -> list[Want]:
+    """The blocking operation shares its rules with the queued one: a few of them show that it applies them."""
+    every = list(cases.forbidden(endpoint, run))
+    return list(stories.bad_requests(stage, run, iter(every[:: max(1, len(every) // 4)])))
+
+
+def _step(endpoint: Endpoint, name: str, wants: Callable[[Stage], list[Want]], *, free: bool) -> Step:
+    calls = len(wants(_dry_stage(endpoint)))
+    return Step(
+        name=name,
+        calls=calls,
+        jobs=0,
+        price=_nothing(endpoint),
+        make=lambda stage: (stories.single(want, stage.clock) for want in wants(stage)),
+        together=1,
+    )
+
+
+def _jobs_step(endpoint: Endpoint, name: str, batch: list[cases.Case]) -> Step:
+    prices = [price_of(endpoint, case.values) for case in batch]
+    known = [price for price in prices if price is not None]
+    total = functools.reduce(Money.__add__, known) if known and len(known) == len(prices) else None
+
+    def make(stage: Stage) -> Iterator[Story]:
+        for i, case in enumerate(batch):
+            yield stories.whole_job(stage, f"{name.split()[0]}-{i + 1}", case.values, case.purpose)
+
+    return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make)
+
+
+def _story_step(endpoint: Endpoint, name: str, values: Mapping[str, Any], make: Callable[[Stage], list[Story]]) -> Step:
+    return Step(name=name, calls=12, jobs=1, price=price_of(endpoint, values), make=lambda stage: iter(make(stage)))
+
+
+def _same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
+    """One submit, and the same once more under the same id."""
+    submit = stage.endpoint.doing(Does.SUBMIT)
+    if submit is None:
+        return
+    id = stage.new_id("twice")
+    for attempt in ("first", "second"):
+        call = requests.build(stage.endpoint, submit, stage.base, values=values, job=id, key=stage.key)
+        yield Want(
+            call=call,
+            at=stage.clock.now(),
+            operation=submit.name,
+            job="twice" if attempt == "first" else None,
+            purpose=f"one id, {attempt} time",
+            paid=True,
+        )
+
+
+def _nothing(endpoint: Endpoint) -> Money:
+    return Money(Decimal(0), endpoint.price.unit if endpoint.price else "USD")
+
+
+def _dry_stage(endpoint: Endpoint) -> Stage:
+    return Stage(
+        endpoint=endpoint,
+        base="http://plan.wireproof",
+        dialogue=Dialogue(endpoint=endpoint, base="http://plan.wireproof"),
+        clock=SteppedClock(),
+        key="key",
+    )
+
+
+# ------------------------------------------------------------------------------------------ the run
+
+
+def hasty(poll: Poll, polls: int) -> float:
+    """A cadence for a server on this machine: quick at first so that no state is missed, then the contract's."""
+    return 0.0 if polls == 0 else min(0.04 * 1.25 ** (polls - 1), contract_cadence(poll, max(1, polls)))
+
+
+@dataclass(slots=True)
+class Guard:
+    """Stands before every paid call: reserves its ceiling, and settles what came of it."""
+
+    endpoint: Endpoint
+    ledger: Ledger | None
+    open: dict[str, Reservation] = field(default_factory=dict)
+    _last: Reservation | None = None
+
+    def before(self, want: Want) -> None:
+        """Reserve the most that the call may cost. Raises OverBudget."""
+        self._last = None
+        if self.ledger is None or not want.paid:
+            return
+        asked = requests.recognise(self.endpoint, want.call)
+        values = asked[0].values if asked else {}
+        ceiling = price_of(self.endpoint, values) or price_of(self.endpoint, cases.base(self.endpoint))
+        if ceiling is None:
+            raise CouldNotTell(f"{self.endpoint.name} has no price: a paid host is not driven without one")
+        self._last = self.ledger.reserve(ceiling, why=want.purpose or want.operation)
+
+    def after(self, exchange: Exchange) -> None:
+        """Settle by what the reply says; unknown stays reserved."""
+        reservation, self._last = self._last, None
+        if reservation is None or self.ledger is None:
+            return
+        if exchange.broke == "refused":
+            self.ledger.release(reservation)
+        elif exchange.reply is not None and 400 <= exchange.reply.status < 500:
+            self.ledger.release(reservation)
+        else:
+            charge = self.ledger.settle(reservation, self._told(exchange))
+            self._stop(charge)
+
+    def _told(self, exchange: Exchange) -> Money | None:
+        asked = requests.recognise(self.endpoint, exchange.call)
+        if exchange.reply is None or not asked or self.endpoint.price is None:
+            return None
+        reading = replies.read(self.endpoint, asked[0].operation, exchange.reply, asked[0].values)
+        told = exact(reading.value("job.cost"))
+        return None if told is None else Money(told, self.endpoint.price.unit)
+
+    def _stop(self, charge: Charge) -> None:
+        if charge.stop:
+            raise Stopped("a charge was far above the declared price: nothing more is spent")
+
+
+def conform(
+    endpoint: Endpoint,
+    target: Target,
+    *,
+    seed: int = 0,
+    bounds: Bounds | None = None,
+    profile: str = "standard",
+    ledger: Ledger | None = None,
+    clock: Clock | None = None,
+    heard: Callable[[Exchange], None] = lambda exchange: None,
+    began: Callable[[Step], None] = lambda step: None,
+) -> tuple[Verdict, tuple[Exchange, ...]]:
+    """Drive an endpoint and judge it: the verdict, and everything that was said.
+
+    Raises Unreachable when the target does not answer at all, CouldNotTell when it takes no key of ours.
+    """
+    own = target.mock is not None
+    clock = clock or (SteppedClock() if own else RealClock())
+    guard = Guard(endpoint, ledger if target.paid else None)
+
+    def hear(exchange: Exchange) -> None:
+        guard.after(exchange)
+        heard(exchange)
+
+    transport = EngineTransport(target.mock, clock=clock) if target.mock else None
+    with Sender(transport=transport) as sender:
+        driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before)
+        stage = _stage(endpoint, target, clock, seed)
+        stopped = _drive(endpoint, target, driver, stage, profile, began)
+    exchanges = tuple(driver.exchanges)
+    _must_have_answered(endpoint, target, exchanges)
+    return verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped), exchanges
+
+
+def _stage(endpoint: Endpoint, target: Target, clock: Clock, seed: int) -> Stage:
+    near = target.mock is None and is_loopback(target.base)
+    origin = _origin(target.base)
+    hosts = {_origin(server.url) for server in endpoint.provider.servers.values()}
+    return Stage(
+        endpoint=endpoint,
+        base=target.base,
+        dialogue=Dialogue(
+            endpoint=endpoint,
+            base=target.base,
+            key=target.key,
+            cadence=hasty if near else contract_cadence,
+            follow=lambda link: _origin(link) == origin,
+        ),
+        clock=clock,
+        key=target.key,
+        other_key=target.other_key,
+        seed=seed,
+        may_fetch=lambda url: _origin(url) == origin or (near and is_loopback(url)) or (not near and _origin(url) in hosts),
+    )
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+def _drive(
+    endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, profile: str, began: Callable[[Step], None]
+) -> str:
+    """Carry out the plan; why it ended before its end, or ''."""
+    try:
+        for step in plan(endpoint, profile=profile, embedded=target.mock is not None):
+            began(step)
+            if step.name == "forbidden requests" and target.paid:
+                _wary(driver, step, stage)
+            else:
+                driver.run(step.make(stage), together=step.together)
+            _must_be_there(target, driver)
+        _after_a_while(endpoint, target, driver, stage)
+        if target.mock is not None:
+            _rehearse(endpoint, target.mock, driver, stage)
+    except (Stopped, OverBudget) as end:
+        return str(end)
+    return ""
+
+
+def _must_be_there(target: Target, driver: Driver) -> None:
+    if driver.exchanges and all(e.broke == "refused" for e in driver.exchanges):
+        raise Unreachable(target.base, "the connection is refused")
+    if len(driver.exchanges) >= 3 and all(e.reply is None for e in driver.exchanges):
+        raise Unreachable(target.base, f"no call was answered ({driver.exchanges[-1].broke})")
+
+
+def _wary(driver: Driver, step: Step, stage: Stage) -> None:
+    """Forbidden requests to a paid host, until too many of them were accepted."""
+    surprises = 0
+    for story in step.make(stage):
+        driver.run([story])
+        last = driver.exchanges[-1]
+        surprises += last.reply is not None and last.reply.status < 300
+        if surprises >= SURPRISES:
+            return
+
+
+def _after_a_while(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage) -> None:
+    """Jobs that are over, asked for once more: late but in time, and on a clock of ours also too late."""
+    trace = read(endpoint, driver.exchanges, urlsplit(target.base).path.rstrip("/"))
+    done = [job for job in trace.jobs if job.taken and job.end and job.id][:3]
+    record = endpoint.provider.retention.record.seconds
+    if target.mock is not None and record:
+        stage.clock.sleep(record * 0.5)
+    _again(driver, stage, done, "asked again late")
+    if target.mock is not None and record:
+        stage.clock.sleep(record)
+        _again(driver, stage, done[:1], "asked again after the retention")
+
+
+def _again(driver: Driver, stage: Stage, done: list[Any], purpose: str) -> None:
+    for job in done:
+        links = job.submit.reading.links if job.submit and job.submit.reading else {}
+        for does in (Does.STATUS, Does.RESULT):
+            operation = stage.endpoint.doing(does)
+            if operation is not None:
+                driver.run([stories.single(stories.ask_after(stage, operation, job.id, job.label, purpose, links), stage.clock)])
+        for exchange in islice(job.media, 1):
+            want = Want(
+                call=exchange.call,
+                at=stage.clock.now(),
+                operation="media",
+                job=job.label,
+                purpose=purpose,
+                credential=Credential.NONE,
+                output=exchange.output,
+            )
+            if "retention" not in purpose:
+                driver.run([stories.single(want, stage.clock)])
+
+
+def _rehearse(endpoint: Endpoint, mock: Mock, driver: Driver, stage: Stage) -> None:
+    """Every problem that an operation may answer with and that no request of ours brings about, staged in turn."""
+    met = {
+        (seen.operation.name, problem.name)
+        for seen in read(endpoint, driver.exchanges).seen
+        if seen.operation and seen.reading and seen.reading.alternative is None
+        for problem in seen.reading.problems
+    }
+    values = cases.base(endpoint)
+    for label, more in (("hurried", {}), *((f"hurried-{g.status.value}", g.parameters) for g in endpoint.provocations)):
+        mock.hurry = 1
+        driver.run([stories.whole_job(stage, label, {**values, **more}, "a job that is over at once")])
+    for operation in endpoint.operations.values():
+        for name in operation.problems:
+            if (operation.name, name) in met or not (operation.does.bills or operation.does.asks):
+                continue
+            mock.stage(name, operation.name)
+            id = stage.new_id(f"staged:{operation.name}:{name}")
+            call = requests.build(endpoint, operation, stage.base, values=values, job=id, key=stage.key)
+            want = Want(
+                call=call, at=stage.clock.now(), operation=operation.name, purpose=f"staged: {name}", credential=Credential.UNTOLD
+            )
+            driver.run([stories.single(want, stage.clock)])
+
+
+def _must_have_answered(endpoint: Endpoint, target: Target, exchanges: tuple[Exchange, ...]) -> None:
+    """A verdict needs at least one call that was let in."""
+    if not exchanges:
+        raise CouldNotTell("nothing was tested: the bounds of the run allow no call")
+    ours = [e for e in exchanges if e.credential is Credential.GOOD and e.reply is not None]
+    refused = [e for e in ours if e.reply is not None and e.reply.status in (401, 403)]
+    if ours and len(refused) == len(ours):
+        raise CouldNotTell(
+            f"{target.base} refuses the key in {endpoint.provider.auth.env} (status {refused[0].reply.status if refused[0].reply else ''})"
+        )
+
+
+# ------------------------------------------------------------------------------------------ the verdict
+
+
+def verdict(
+    endpoint: Endpoint, exchanges: tuple[Exchange, ...], *, prefix: str = "", stopped: str = "", look: bool = True
+) -> Verdict:
+    """What a recording says of an endpoint. The same for a live run, a journal, a client's traffic and a HAR."""
+    trace = read(endpoint, exchanges, prefix)
+    if look:
+        _look(trace)
+    found = tuple(_with_replay(endpoint, exchanges, one) for one in judge(trace))
+    return Verdict(
+        endpoint=endpoint.name,
+        findings=found,
+        coverage=cover(trace),
+        summary=_summary(endpoint, trace, exchanges, stopped),
+        notes=tuple(_notes(trace, stopped)),
+    )
+
+
+def _look(trace: Trace) -> None:
+    """Decode what was delivered, in a bounded child."""
+    with Decoder() as decoder:
+        for job in trace.jobs:
+            for exchange in job.media:
+                if exchange.reply is not None and exchange.reply.status < 300:
+                    job.pictures[exchange.seq, exchange.output or 0] = decoder.look(exchange.reply.body)
+            for seen in job.results:
+                for i, output in enumerate(seen.reading.outputs if seen.reading else ()):
+                    if output.data:
+                        job.pictures[seen.seq, i] = decoder.look(_bytes(output.data))
+
+
+def _bytes(data: bytes) -> bytes:
+    """The bytes of an inline output: raw, base64 or a data URI."""
+    if data[:5] == b"data:":
+        try:
+            return from_data_uri(data.decode("ascii"), 64 << 20)[1]
+        except (ValueError, UnicodeDecodeError):
+            return data
+    if data[:4] in (b"\x89PNG", b"RIFF") or data[:2] == b"\xff\xd8":
+        return data
+    try:
+        return from_base64(data.decode("ascii"), 64 << 20)
+    except (ValueError, UnicodeDecodeError):
+        return data
+
+
+def _with_replay(endpoint: Endpoint, exchanges: tuple[Exchange, ...], one: Finding) -> Finding:
+    by_seq = {exchange.seq: exchange for exchange in exchanges}
+    shown = next((by_seq[seq] for seq in reversed(one.evidence) if seq in by_seq), None)
+    if shown is None or one.replay:
+        return one
+    auth = endpoint.provider.auth
+    env = auth.env if shown.credential in (Credential.GOOD, Credential.UNTOLD) else ""
+    return replace(one, replay=curl(shown.call, env=env, header=auth.header, prefix=auth.prefix))
+
+
+def _summary(endpoint: Endpoint, trace: Trace, exchanges: tuple[Exchange, ...], stopped: str) -> Summary:
+    taken = [job for job in trace.jobs if job.taken]
+    prices = [price_of(endpoint, job.values) for job in taken]
+    known = [price for price in prices if price is not None]
+    return Summary(
+        endpoint=endpoint.name,
+        calls=len(exchanges),
+        jobs=len(taken),
+        seconds=max((e.at + e.took for e in exchanges), default=0.0),
+        spent=functools.reduce(Money.__add__, known) if known else None,
+        unknown_spend=len(prices) - len(known),
+        stopped=stopped,
+    )
+
+
+def _notes(trace: Trace, stopped: str) -> Iterator[str]:
+    """What could not be told, and what was seen that nobody promised."""
+    if stopped:
+        yield f"The run ended before its plan was done: {stopped}."
+    if not any(job.outcome is not None and job.outcome.value == "failed" for job in trace.jobs):
+        yield "No job failed: how a failure is told was not seen."
+    extra = sorted({name for seen in trace.seen for name in _extra_fields(seen)})
+    if extra:
+        yield f"Fields that the contract does not know, which hosts add freely: {', '.join(extra[:20])}."
+
+
+def _extra_fields(seen: Any) -> Iterator[str]:
+    reading = seen.reading
+    if reading is None or reading.alternative is None or reading.alternative.shape is None or not isinstance(reading.body, dict):
+        return
+    known = reading.alternative.shape.schema.get("properties", {})
+    yield from (f"{reading.operation.name}.{name}" for name in reading.body if name not in known)
+
