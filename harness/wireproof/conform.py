@@ -295,6 +295,7 @@ def conform(
     profile: str = "standard",
     ledger: Ledger | None = None,
     clock: Clock | None = None,
+    first: int = 1,
     heard: Callable[[Exchange], None] = lambda exchange: None,
     began: Callable[[Step], None] = lambda step: None,
 ) -> tuple[Verdict, tuple[Exchange, ...]]:
@@ -312,7 +313,7 @@ def conform(
 
     transport = EngineTransport(target.mock, clock=clock) if target.mock else None
     with Sender(transport=transport) as sender:
-        driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before)
+        driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before, first=first)
         stage = _stage(endpoint, target, clock, seed)
         stopped = _drive(endpoint, target, driver, stage, profile, began)
     exchanges = tuple(driver.exchanges)

@@ -65,6 +65,8 @@ class Bounds:
     requests: int | None = None
     jobs: int | None = None
     seconds: float | None = None
+    gap: float = 0.0
+    """Seconds from one call to the next, at least."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,9 @@ class Driver:
     jobs: int = 0
     """Paid calls that were answered with success."""
     started: float | None = None
+    first: int = 1
+    """Number of the first exchange, where a run drives several endpoints."""
+    _last: float = float("-inf")
 
     def ask(self, want: Want) -> Exchange:
         """Make one call now."""
@@ -88,10 +93,12 @@ class Driver:
             self.started = self.clock.now()
         self._within_bounds(want)
         self.before(want)
-        sent_at = self.clock.now()
+        if self.bounds.gap:
+            self.clock.sleep(self._last + self.bounds.gap - self.clock.now())
+        sent_at = self._last = self.clock.now()
         sent = self.sender.send(want.call, timeout=want.timeout)
         exchange = Exchange(
-            seq=len(self.exchanges) + 1,
+            seq=len(self.exchanges) + self.first,
             call=want.call,
             reply=sent.reply,
             broke=sent.broke,

@@ -1,0 +1,42 @@
+"""The catalogue of everything that is checked: one page for each check, from its own docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wireproof import conform  # noqa: F401  (enters all checks into the table)
+from wireproof.check.registry import CHECKS
+from wireproof.errors import UsageError
+from wireproof.spec import lint
+from wireproof.spec.reading import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the catalogue."""
+
+    id: str
+    name: str
+    text: str
+    trips_on: tuple[str, ...] = ()
+
+
+def pages() -> Iterator[Page]:
+    """Every check, by id."""
+    for id in sorted(CHECKS):
+        one = CHECKS[id]
+        yield Page(id, one.name, one.page, one.trips_on)
+    for id in sorted(lint.RULES):
+        yield Page(id, lint.RULES[id].name, lint.explain(id))
+
+
+def explained(id: str) -> str:
+    """The page of a check as text. Raises UsageError for an id that does not exist."""
+    known = {page.id: page for page in pages()}
+    page = known.get(id.upper())
+    if page is None:
+        guess = nearest(id.upper(), known)
+        raise UsageError(f"no check is called {id!r}." + (f" Did you mean {guess}?" if guess else f" Known: {', '.join(known)}"))
+    trips = f"\n\nHeard on: {', '.join(page.trips_on)}" if page.trips_on else ""
+    return f"{page.id}  {page.name}\n\n{page.text}{trips}"

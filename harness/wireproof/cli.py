@@ -1,0 +1,352 @@
+"""The command line: reads, calls, prints, and chooses the exit code. Each command is a short list of steps.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from wireproof import __version__
+from wireproof.errors import UsageError, WireproofError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from wireproof.model import Endpoint, Run
+    from wireproof.session import CheckOptions, Watch
+
+app = typer.Typer(
+    name="wireproof",
+    help="What an API does on the wire, put to the proof: contracts, mocks, conformance, load.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 conforms, 1 findings, 2 usage or contract error, 3 could not tell, 4 stopped by the budget, "
+    "5 invalid load run, 130 interrupted.",
+)
+
+
+class FailOn(StrEnum):
+    """From which severity on a finding makes the command fail."""
+
+    VIOLATION = "violation"
+    DRIFT = "drift"
+    QUESTION = "question"
+
+
+class ProfileName(StrEnum):
+    """How much a conformance run tries."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+
+
+SPEC = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SPEC...", help="An endpoint (segmind/p-image), a provider, a model, a path, or all.", show_default=False),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Decides everything that is left to chance.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+ReportDir = Annotated[Path, typer.Option("--report-dir", help="Where runs and reports are kept.")]
+Reports = Annotated[
+    str, typer.Option("--report", help="Formats to write besides, with commas: html,md,junit,sarif,ctrf,github,har,json,text.")
+]
+Fail = Annotated[FailOn, typer.Option("--fail-on", help="The least severity that fails the command.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only findings and the verdict.")]
+
+RUNS = Path("reports/runs")
+
+
+def main() -> NoReturn:
+    """Run the command line; every expected failure is one clear sentence and an exit code."""
+    try:
+        app(standalone_mode=False)
+        code = 0
+    except WireproofError as error:
+        code = _told(str(error), error.exit_code)
+    except typer.Exit as end:
+        code = end.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = _told("interrupted", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        code = _unexpected(error)
+    sys.exit(code)
+
+
+def _told(says: str, code: int) -> int:
+    from wireproof.secrets import printable
+
+    for line in says.splitlines() or [""]:
+        print(f"wireproof: {printable(line)}", file=sys.stderr)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    """Usage errors of the option parser, and whatever nobody thought of: no traceback either way."""
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        return _told(error.format_message(), 2)
+    if isinstance(error, OSError):
+        return _told(f"{error.filename or 'the system'}: {error.strerror or error}", 2)
+    import os
+
+    if os.environ.get("WIREPROOF_DEBUG"):
+        raise error
+    return _told(f"this should not have happened: {type(error).__name__}: {error} (set WIREPROOF_DEBUG=1 to see where)", 2)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def _endpoints(specs: list[str] | None) -> list[Endpoint]:
+    from wireproof.spec.load import resolve
+
+    found = {endpoint.name: endpoint for spec in specs or ["all"] for endpoint in resolve(spec)}
+    return [found[name] for name in sorted(found)]
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=True, default=str))
+
+
+# ----------------------------------------------------------------------------------- what is there
+
+
+@app.command("list")
+def list_(spec: SPEC = None, as_json: AsJson = False) -> None:
+    """List the endpoints that there are contracts for."""
+    endpoints = _endpoints(spec)
+    if as_json:
+        rows = [{"endpoint": e.name, "title": e.title, "capability": e.model.capability, "file": e.where.file} for e in endpoints]
+        return _print_json({"endpoints": rows})
+    from wireproof.report.contracts import listing
+
+    _console().print(listing(endpoints))
+
+
+@app.command()
+def show(spec: SPEC = None) -> None:
+    """Tell what a contract says: parameters, operations, states, errors, price."""
+    from wireproof.report.contracts import page
+
+    console = _console()
+    for endpoint in _endpoints(spec):
+        console.print(page(endpoint))
+
+
+@app.command()
+def explain(check: Annotated[str, typer.Argument(metavar="CHECK", help="An id such as JOB002 or LINT004.", show_default=False)]) -> None:
+    """Explain a check: what it promises, and what breaks for a client when the promise fails."""
+    from wireproof.catalogue import explained
+
+    print(explained(check))
+
+
+@app.command()
+def lint(spec: SPEC = None, as_json: AsJson = False, fail_on: Fail = FailOn.VIOLATION) -> None:
+    """Find mistakes in contracts, and contradictions of the pages they were made from. Sends no request."""
+    from wireproof.model import Severity
+    from wireproof.report.contracts import linted
+    from wireproof.spec.lint import lint as lint_contracts
+
+    findings = lint_contracts(_endpoints(spec))
+    if as_json:
+        from wireproof.report.jsonout import findings_document
+
+        _print_json({"command": "lint", "findings": findings_document(findings)})
+    else:
+        _console().print(linted(findings), soft_wrap=True)
+    if any(finding.severity.rank >= Severity(fail_on.value).rank for finding in findings):
+        raise typer.Exit(1)
+
+
+# ------------------------------------------------------------------------------------- conformance
+
+
+@app.command()
+def check(
+    spec: SPEC = None,
+    target: Annotated[str | None, typer.Option("--target", help="Drive this server instead of the embedded mock.", metavar="URL")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Drive the contract's own server. Costs money.")] = False,
+    budget: Annotated[str | None, typer.Option("--budget", help="How much may be spent: 0.50USD, 20credits.", metavar="AMOUNT")] = None,
+    profile: Annotated[ProfileName, typer.Option("--profile", help="How much is tried.")] = ProfileName.STANDARD,
+    seed: Seed = 0,
+    max_requests: Annotated[int | None, typer.Option("--max-requests", min=1, help="At most so many calls per endpoint.")] = None,
+    max_jobs: Annotated[int | None, typer.Option("--max-jobs", min=0, help="At most so many accepted jobs per endpoint.")] = None,
+    max_time: Annotated[float | None, typer.Option("--max-time", min=0.001, help="Seconds per endpoint, at most.")] = None,
+    rate: Annotated[str | None, typer.Option("--rate", help="At most so many calls: 10/s, 30/m.")] = None,
+    fail_on: Fail = FailOn.VIOLATION,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its price; send nothing.")] = False,
+    keep_bodies: Annotated[bool | None, typer.Option("--keep-bodies/--no-keep-bodies", help="Whether bodies are kept in the run.")] = None,
+    as_json: AsJson = False,
+    report_dir: ReportDir = RUNS,
+    report: Reports = "",
+    quiet: Quiet = False,
+) -> None:
+    """Drive a host through its documented behaviour and judge every answer."""
+    from wireproof import session
+    from wireproof.model import Severity
+    from wireproof.probe.driver import Bounds
+
+    endpoints = _endpoints(spec)
+    options = session.CheckOptions(
+        target=target,
+        live=live,
+        budget=_money(budget),
+        profile=profile.value,
+        seed=seed,
+        bounds=Bounds(requests=max_requests, jobs=max_jobs, seconds=max_time, gap=_gap(rate)),
+        keep_bodies=keep_bodies,
+        report_dir=report_dir,
+    )
+    if dry_run:
+        return _dry_run(endpoints, options, as_json)
+    run = _watched(endpoints, options, quiet or as_json)
+    _tell(run, report, as_json, quiet)
+    raise typer.Exit(session.exit_code(run, Severity(fail_on.value)))
+
+
+def _money(text: str | None) -> Any:
+    from wireproof.money import parse
+
+    try:
+        return parse(text) if text is not None else None
+    except ValueError as error:
+        raise UsageError(f"--budget: {error}") from None
+
+
+def _gap(rate: str | None) -> float:
+    """Seconds between two calls for a rate such as `10/s` or `30/m`."""
+    if rate is None:
+        return 0.0
+    number, _, unit = rate.partition("/")
+    seconds = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}.get(unit.strip() or "s")
+    try:
+        calls = float(number)
+    except ValueError:
+        calls = 0.0
+    if seconds is None or not calls > 0:
+        raise UsageError(f"--rate {rate!r} is not a rate: write it like 10/s or 30/m")
+    return seconds / calls
+
+
+def _watched(endpoints: list[Endpoint], options: CheckOptions, quiet: bool) -> Run:
+    """The run, with live progress on standard error."""
+    from wireproof import session
+    from wireproof.report.terminal import Progress
+
+    console = _console(stderr=True)
+    if quiet or not console.is_terminal:
+        return session.check(endpoints, options)
+    with Progress(console) as progress:
+        plans = dict((e.name, sum(step.calls for step in steps)) for e, steps in session.priced_plan(endpoints, options))
+        watch: Watch = session.Watch(endpoint=lambda e: progress.start(e.name, plans[e.name]), exchange=progress)
+        return session.check(endpoints, options, watch)
+
+
+def _tell(run: Run, report: str, as_json: bool, quiet: bool) -> None:
+    """The run on standard output, and every report that was asked for."""
+    from wireproof.report import formats, terminal
+
+    names = [name.strip() for name in report.split(",") if name.strip()]
+    written = formats.write(run, names, Path(run.folder)) if names else ()
+    if as_json:
+        print(formats.named("json").render(run))
+        return
+    terminal.show(run, _console())
+    for path in written:
+        print(f"report: {path}")
+    if not quiet:
+        print(f"run kept in {run.folder}")
+
+
+def _dry_run(endpoints: list[Endpoint], options: CheckOptions, as_json: bool) -> None:
+    from wireproof import session
+    from wireproof.report.contracts import planned
+
+    priced = session.priced_plan(endpoints, options)
+    rows = [(e.name, step.name, step.calls, step.jobs, step.price) for e, steps in priced for step in steps]
+    if as_json:
+        plan = [dict(zip(("endpoint", "step", "calls", "jobs", "price"), (*row[:4], str(row[4]) if row[4] else None), strict=True)) for row in rows]
+        return _print_json({"command": "check", "dry_run": True, "findings": [], "plan": plan})
+    _console().print(planned(rows))
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    format: Annotated[str, typer.Option("--format", help="Formats, with commas.")] = "html",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to; the run's own by default.")] = None,
+) -> None:
+    """Render a kept run again."""
+    from wireproof.report import formats
+    from wireproof.runlog import load_run
+
+    if not (run / "run.jsonl").is_file():
+        raise UsageError(f"{run} is not the folder of a run: there is no run.jsonl in it")
+    for path in formats.write(load_run(run), [name.strip() for name in format.split(",") if name.strip()], out or run):
+        print(path)
+
+
+# -------------------------------------------------------------------------------------------- mock
+
+
+@app.command()
+def mock(
+    spec: SPEC = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    seed: Seed = 0,
+    time_scale: Annotated[float, typer.Option("--time-scale", min=0.001, help="How many times faster than real time its clock runs.")] = 1.0,
+    clock: Annotated[str, typer.Option("--clock", help="real, or stepped: waits take no time.")] = "real",
+) -> None:
+    """Serve contracts. Prints one line of JSON when it is ready, with its address and a key that it takes."""
+    from wireproof.mock.command import serve
+
+    serve(_endpoints(spec), host=host, port=port, seed=seed, clock=_clock(clock, time_scale))
+
+
+def _clock(name: str, scale: float) -> Any:
+    from wireproof.clock import RealClock, ScaledClock, SteppedClock
+
+    if name == "stepped":
+        return SteppedClock()
+    if name != "real":
+        raise UsageError(f"--clock {name!r} is neither real nor stepped")
+    return RealClock() if scale == 1.0 else ScaledClock(scale)
+
+
+# -------------------------------------------------------------------------------------------- demo
+
+
+@app.command()
+def demo(seed: Seed = 1, report_dir: ReportDir = RUNS) -> None:
+    """The whole tour on the embedded mock: read the contracts, drive all endpoints, write a report."""
+    from wireproof.tour import tour
+
+    raise typer.Exit(tour(_console(), seed, report_dir))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""One command's work on the meeting floor: from the names on the command line to a kept `Run`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from wireproof import __version__
+from wireproof.conform import Step, Target, conform, embedded, is_loopback, plan
+from wireproof.errors import CouldNotTell, NoKey, UsageError
+from wireproof.ledger import FileLedger, Ledger, fingerprint
+from wireproof.model import Endpoint, Exchange, Run, Severity, Summary, Verdict
+from wireproof.money import Money
+from wireproof.probe.driver import Bounds
+from wireproof.runlog import RunWriter, load_run
+from wireproof.secrets import Redactor, Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """What `wireproof check` was asked for."""
+
+    target: str | None = None
+    live: bool = False
+    budget: Money | None = None
+    profile: str = "standard"
+    seed: int = 0
+    bounds: Bounds = field(default_factory=Bounds)
+    keep_bodies: bool | None = None
+    report_dir: Path = Path("reports/runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who wants to know how the run goes on."""
+
+    endpoint: Callable[[Endpoint], None] = lambda endpoint: None
+    step: Callable[[Step], None] = lambda step: None
+    exchange: Callable[[Exchange], None] = lambda exchange: None
+
+
+def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | None = None) -> Run:
+    """Drive and judge endpoints, keep the run, and give it back as it was kept.
+
+    Raises UsageError, CouldNotTell (unreachable, no key) and OverBudget.
+    """
+    watch = watch or Watch()
+    targets = [(endpoint, target_of(endpoint, options)) for endpoint in endpoints]
+    secrets = [Secret(t.key) for _, t in targets if t.key and t.mock is None]
+    keep = options.keep_bodies if options.keep_bodies is not None else not any(t.paid for _, t in targets)
+    writer = RunWriter.create(
+        options.report_dir,
+        command="check",
+        target=_told_target(options, endpoints),
+        seed=options.seed,
+        version=__version__,
+        options={"profile": options.profile, "budget": str(options.budget) if options.budget else None},
+        specs=spec_hashes(endpoints),
+        keep_bodies=keep,
+        redactor=Redactor(secrets, own=[urlsplit(t.base).netloc for _, t in targets]),
+    )
+    first, trouble = 1, []
+    with writer:
+        for endpoint, target in targets:
+            watch.endpoint(endpoint)
+            try:
+                first += _one(endpoint, target, options, writer, watch, first)
+            except CouldNotTell as error:
+                trouble.append(error)
+                writer.verdict(could_not_tell(endpoint, str(error)))
+        folder = writer.close()
+    if len(trouble) == len(targets):
+        raise trouble[0]
+    return load_run(folder)
+
+
+def _one(endpoint: Endpoint, target: Target, options: CheckOptions, writer: RunWriter, watch: Watch, first: int) -> int:
+    """One endpoint of a run; how many exchanges it took."""
+
+    def heard(exchange: Exchange) -> None:
+        writer.exchange(exchange, durable=target.paid)
+        watch.exchange(exchange)
+
+    verdict, exchanges = conform(
+        endpoint,
+        target,
+        seed=options.seed,
+        bounds=options.bounds,
+        profile=options.profile,
+        ledger=_ledger(endpoint, target, options),
+        first=first,
+        heard=heard,
+        began=watch.step,
+    )
+    writer.verdict(verdict)
+    return len(exchanges)
+
+
+def could_not_tell(endpoint: Endpoint, why: str) -> Verdict:
+    """A verdict that is none: the reason stands in its notes and in `stopped`."""
+    return Verdict(endpoint=endpoint.name, summary=Summary(endpoint=endpoint.name, stopped=f"could not tell: {why}"), notes=(why,))
+
+
+def target_of(endpoint: Endpoint, options: CheckOptions) -> Target:
+    """What is driven for an endpoint. Raises NoKey, and UsageError for a paid target without a budget."""
+    if options.target is None and not options.live:
+        return embedded(endpoint, options.seed)
+    if options.target is not None and options.live:
+        raise UsageError("--target and --live exclude one another: give one of them")
+    base = options.target or endpoint.provider.servers["api"].url
+    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).hostname:
+        raise UsageError(f"--target {base!r} is not an address: write it like http://127.0.0.1:8080")
+    near = is_loopback(base)
+    own = {_host(server.url) for server in endpoint.provider.servers.values() if server.keyed}
+    if not near and not options.live and _host(base) not in own:
+        # A key of this host must not reach another one; only a loopback address is taken on trust.
+        raise UsageError(f"the key of {endpoint.provider.name} is sent only to {', '.join(sorted(own))} or to this machine, not to {base}")
+    paid = not near or options.budget is not None
+    if paid and options.budget is None:
+        raise UsageError(f"{base} costs money: say how much may be spent with --budget, e.g. --budget 0.50USD")
+    return Target(base=base, key=key_of(endpoint), other_key=other_key_of(endpoint), paid=paid)
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
+
+
+def key_of(endpoint: Endpoint) -> str:
+    """The key from the environment variable that the contract names. Raises NoKey."""
+    variable = endpoint.provider.auth.env
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise NoKey(endpoint.provider.name, variable)
+    return key
+
+
+def other_key_of(endpoint: Endpoint) -> str | None:
+    """A key of a second account, from the same variable with `_2` behind its name, where there is one."""
+    return os.environ.get(f"{endpoint.provider.auth.env}_2", "").strip() or None
+
+
+def _ledger(endpoint: Endpoint, target: Target, options: CheckOptions) -> Ledger | None:
+    if not target.paid or options.budget is None:
+        return None
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof" / "ledger"
+    return FileLedger.open(folder, fingerprint(endpoint.provider.name, target.key or ""), options.budget)
+
+
+def _told_target(options: CheckOptions, endpoints: Sequence[Endpoint]) -> str:
+    if options.target:
+        return options.target
+    return ", ".join(sorted({e.provider.servers["api"].url for e in endpoints})) if options.live else "mock"
+
+
+def spec_hashes(endpoints: Iterable[Endpoint]) -> dict[str, str]:
+    """Each contract file that takes part, and the sha256 of what it says."""
+    files = {f.where.file for e in endpoints for f in (e, e.provider, e.model)}
+    return {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in sorted(files) if Path(file).is_file()}
+
+
+def priced_plan(endpoints: Sequence[Endpoint], options: CheckOptions) -> list[tuple[Endpoint, tuple[Step, ...]]]:
+    """What a run would do and cost, without doing any of it."""
+    own = options.target is None and not options.live
+    return [(endpoint, plan(endpoint, profile=options.profile, embedded=own)) for endpoint in endpoints]
+
+
+def exit_code(run: Run, fail_on: Severity = Severity.VIOLATION) -> int:
+    """What a finished run ends with: 1 for findings at or above `fail_on`, 3 where nothing could be told,
+    4 where the budget ended it, 0 when it conforms."""
+    if any(finding.severity.rank >= fail_on.rank for finding in run.findings):
+        return 1
+    stops = [verdict.summary.stopped for verdict in run.verdicts]
+    if any(stop.startswith("could not tell") for stop in stops) or not run.exchanges:
+        return 3
+    return 4 if any("budget" in stop or "declared price" in stop for stop in stops) else 0
+
