@@ -1,0 +1,56 @@
+# What continuous integration does, each step under its own name. Needs python3 (3.11 or newer), make and git.
+#   make test PYTHON=python3.12 VENV=build/other     with another interpreter, in another place
+#   make test ARGS="tests/test_runlog.py -x"         a part of the suite
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DOCS_TEST := $(wildcard tests/test_docs.py)
+
+.PHONY: help setup demo test test-all check format lock build clean
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## the virtual environment: dependencies by their hashes, wireproof itself editable
+$(READY): requirements/dev.txt pyproject.toml .ci/venv
+	@.ci/venv "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(READY) ## the whole tour on the embedded mock; ends with the path of an HTML report
+	@$(BIN)/wireproof demo
+
+test: $(READY) ## the suite, on $(WORKERS) workers
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-all: ## the suite on every Python from 3.11 on that is at hand
+	@failed=; for python in $$(.ci/pythons); do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); echo "== Python $$version"; \
+		$(MAKE) test PYTHON=$$python VENV=build/venv-$$version || failed="$$failed $$version"; \
+	done; test -z "$$failed" || { echo "not green on:$$failed"; exit 1; }
+
+check: $(READY) ## format, lint, types, floors (and docs): everything that runs no request
+	@$(BIN)/ruff format --check --quiet . || { echo "make format puts this right"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python -m mypy --no-error-summary
+	@$(BIN)/python -m pytest tests/test_layers.py $(DOCS_TEST)
+
+format: $(READY) ## put the format right, and the lint that can be put right safely
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+lock: ## choose the dependencies anew (needs uv): requirements/*.txt, with hashes and without addresses
+	@uv pip compile pyproject.toml --extra dev --upgrade --output-file requirements/dev.txt $(LOCK)
+	@uv pip compile pyproject.toml --constraint requirements/dev.txt --output-file requirements/core.txt $(LOCK)
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+
+build: $(READY) ## the wheel and the source distribution, in dist/
+	@$(BIN)/python -m hatchling build
+
+clean: ## everything that a run, a build or a test has made
+	@rm -rf $(VENV) build dist reports/runs .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
