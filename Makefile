@@ -24,7 +24,7 @@ $(READY): requirements/dev.txt pyproject.toml .ci/venv
 demo: $(READY) ## the whole tour on the embedded mock; ends with the path of an HTML report
 	@$(BIN)/wireproof demo
 
-test: $(READY) ## the suite, on $(WORKERS) workers
+test: $(READY) ## the suite, in parallel (WORKERS=2)
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-all: ## the suite on every Python from 3.11 on that is at hand
