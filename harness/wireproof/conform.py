@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 from wireproof.check import jobs as _jobs  # noqa: F401  (enters its checks into the table)
 from wireproof.check import outputs as _outputs  # noqa: F401
 from wireproof.check import replies as _replies  # noqa: F401
+from wireproof.check import relations as _relations_checks  # noqa: F401
 from wireproof.check.cover import cover
 from wireproof.check.media import Decoder, from_base64, from_data_uri
 from wireproof.check.registry import judge
+from wireproof.check.relations import changed
 from wireproof.check.trace import Trace, read
 from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
@@ -68,8 +70,8 @@ class Step:
     together: int = 8
 
 
-PROFILES: Mapping[str, int] = {"quick": 2, "standard": 8, "thorough": 40}
-"""How many valid jobs a profile submits at most beyond those that cover each allowed value once."""
+QUICK_JOBS = 4
+"""So many valid jobs the quick profile submits; they exercise the most values first."""
 
 
 def embedded(endpoint: Endpoint, seed: int = 0, manners: Manners | None = None) -> Target:
@@ -117,9 +119,9 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
     if run is not None and run is not submit:
         few = functools.partial(_few_forbidden, endpoint, run)
         steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
-    steps.append(_jobs_step(endpoint, "every allowed value", valid))
+    steps.append(_jobs_step(endpoint, "every allowed value", valid[: QUICK_JOBS] if profile == "quick" else valid))
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
-    if samples:
+    if samples and profile != "quick":
         steps.append(_jobs_step(endpoint, "the page's own samples", samples))
     troubles = [
         cases.Case(values={**base, **gift.parameters}, purpose=f"should end {gift.status.value}: {gift.says}")
@@ -127,18 +129,31 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
     ]
     if troubles:
         steps.append(_jobs_step(endpoint, "jobs that should fail", troubles))
-    if endpoint.doing(Does.RESULT):
-        steps.append(_story_step(endpoint, "result asked for early", base, lambda s: [stories.early(s, "early", base)]))
     if run is not None and run is not submit:
         for i, chosen in enumerate(_ways_to_choose(endpoint, run)):
             told = functools.partial(_blocking, f"run-{i + 1}", {**base, **chosen}, run)
             steps.append(_story_step(endpoint, f"blocking {run.name}", base, told))
+    pairs = _relations(endpoint, base)
+    if pairs and profile != "quick":
+        steps.append(_jobs_step(endpoint, "relations between jobs", pairs))
     if endpoint.provider.repeat_id != "new":
         steps.append(_story_step(endpoint, "one id used twice", base, lambda s: [_same_id_twice(s, base)]))
     steps.append(_story_step(endpoint, "another account", base, lambda s: [stories.shown_to_others(s, "strangers", base)]))
     if embedded:
         steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
     return tuple(steps)
+
+
+def _relations(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:
+    """Two jobs for each metamorphic relation; jobs with the same values serve several relations."""
+    jobs: dict[str, cases.Case] = {}
+    for relation in endpoint.outputs.relations:
+        for side, change in (("first", relation.first), ("second", relation.second)):
+            values = changed(base, change)
+            # Two sides that are equal are two jobs; equal sides of two relations are one.
+            name = f"{side if changed(base, relation.first) == changed(base, relation.second) else ''}{sorted(values.items(), key=str)}"
+            jobs.setdefault(name, cases.Case(values=values, purpose=f"valid: for a relation, {relation.name}"))
+    return list(jobs.values())
 
 
 def _ways_to_choose(endpoint: Endpoint, operation: Any) -> Iterator[dict[str, Any]]:
@@ -190,7 +205,9 @@ def _jobs_step(endpoint: Endpoint, name: str, batch: list[cases.Case]) -> Step:
 
     def make(stage: Stage) -> Iterator[Story]:
         for i, case in enumerate(batch):
-            yield stories.whole_job(stage, f"{name.split()[0]}-{i + 1}", case.values, case.purpose)
+            yield stories.whole_job(
+                stage, f"{name.split()[0]}-{i + 1}", case.values, case.purpose, polls_after=3 if i == 0 else 1, ask_early=i == 0
+            )
 
     return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make)
 

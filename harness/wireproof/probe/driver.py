@@ -40,14 +40,7 @@ class Want:
     """Whether an accepted answer starts paid work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A story that wants nothing until `at`."""
-
-    at: float
-
-
-Story = Generator[Want | Pause, Exchange | None, None]
+Story = Generator[Want, Exchange | None, None]
 
 
 class Stopped(Exception):
@@ -129,7 +122,7 @@ class Driver:
         """Carry out stories, at most `together` of them at a time. Raises Stopped at a bound."""
         waiting = iter(stories)
         order = itertools.count()
-        heap: list[tuple[float, int, Story, Want | Pause]] = []
+        heap: list[tuple[float, int, Story, Want]] = []
         for story in itertools.islice(waiting, together):
             self._push(heap, order, story, None)
         while heap:
@@ -137,14 +130,13 @@ class Driver:
             now = self.clock.now()
             if at > now:
                 self.clock.sleep(at - now)
-            answer = self.ask(step) if isinstance(step, Want) else None
-            if not self._push(heap, order, story, answer, first=False):
+            if not self._push(heap, order, story, self.ask(step), first=False):
                 for fresh in itertools.islice(waiting, 1):
                     self._push(heap, order, fresh, None)
 
     def _push(
         self,
-        heap: list[tuple[float, int, Story, Want | Pause]],
+        heap: list[tuple[float, int, Story, Want]],
         order: Iterable[int],
         story: Story,
         answer: Exchange | None,

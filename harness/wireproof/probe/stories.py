@@ -10,10 +10,14 @@ from urllib.parse import urlsplit
 
 from wireproof.clock import Clock
 from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Operation, Output
-from wireproof.probe.driver import Pause, Story, Want
+from wireproof.probe.driver import Story, Want
 from wireproof.spec.values import spell
 from wireproof.wire import requests
 from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
+
+
+EARLY = "result asked for early"
+"""Purpose of asking for a result before it can be there: hosts differ in what they answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +47,12 @@ def whole_job(
     purpose: str,
     *,
     operation: Operation | None = None,
-    polls_after: int = 3,
-    again_after: float = 0.0,
-    body: Any = None,
+    polls_after: int = 1,
+    ask_early: bool = False,
 ) -> Story:
-    """A job from submit to its pictures, asked after a few times more when it is over.
+    """A job from submit to its pictures, asked after `polls_after` times more when it is over.
 
-    `again_after`: seconds after the end at which everything is asked for once more.
+    `ask_early`: ask for the result at once, before it can be there.
     """
     endpoint, clock = stage.endpoint, stage.clock
     start = operation or endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
@@ -61,6 +64,9 @@ def whole_job(
         paid = ask.operation.does.bills
         exchange = yield _want(ask, label, said, paid, timeout=120.0 if paid and start.does is Does.RUN else None)
         known, _ = _heard(stage, known, ask, exchange)
+        result = endpoint.doing(Does.RESULT)
+        if ask_early and paid and known.accepted and result is not None:
+            yield ask_after(stage, result, known.id, label, EARLY, known.links)
         step = stage.dialogue.next(known, clock.now())
         if isinstance(step, Stop):
             break
@@ -68,10 +74,6 @@ def whole_job(
     yield from _fetch(stage, known, label)
     if start.does is not Does.RUN and known.accepted:
         yield from _once_more(stage, known, label, polls_after)
-        if again_after:
-            yield Pause(clock.now() + again_after)
-            yield from _once_more(stage, known, label, 1)
-            yield from _fetch(stage, known, label)
 
 
 def _want(ask: Ask, label: str, purpose: str, paid: bool = False, timeout: float | None = None) -> Want:
@@ -132,21 +134,6 @@ def _fetch(stage: Stage, known: Known, label: str) -> Story:
 
 def _address(output: Output) -> bool:
     return output.url is not None and urlsplit(output.url).scheme in ("http", "https")
-
-
-def early(stage: Stage, label: str, values: Mapping[str, Any]) -> Story:
-    """A job whose result is asked for at once, before it can be there; then the job as usual."""
-    submit, result = stage.endpoint.doing(Does.SUBMIT), stage.endpoint.doing(Does.RESULT)
-    if submit is None:
-        return
-    known, ask = stage.dialogue.begin(label, values, submit, stage.new_id(label), stage.clock.now())
-    exchange = yield _want(ask, label, "a job whose result is asked for too early", paid=True)
-    known, _ = _heard(stage, known, ask, exchange)
-    if known.accepted and result is not None:
-        yield ask_after(stage, result, known.id, label, "result asked for early", known.links)
-    while isinstance(step := stage.dialogue.next(known, stage.clock.now()), Ask):
-        exchange = yield _want(step, label, "")
-        known, _ = _heard(stage, known, step, exchange)
 
 
 def shown_to_others(stage: Stage, label: str, values: Mapping[str, Any]) -> Story:

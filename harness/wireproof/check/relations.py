@@ -1,0 +1,172 @@
+"""Checks between jobs: two requests, and how their pictures or ids compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+from urllib.parse import urlsplit
+
+from wireproof.check.media import distance
+from wireproof.check.registry import check, finding
+from wireproof.check.trace import JobTrace, Trace
+from wireproof.model import Finding, Relation
+from wireproof.spec.values import same
+
+ALIKE = 0.02
+"""Two pictures whose thumbnails are closer than this may be one picture in two lossy files."""
+
+
+def changed(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a request with a change made to it; `{absent: true}` leaves a parameter out."""
+    values = dict(base)
+    for name, value in change.items():
+        if value == {"absent": True}:
+            values.pop(name, None)
+        else:
+            values[name] = value
+    return values
+
+
+@check(id="OUT008", reads=Trace, trips_on=("seed-ignored", "seed-not-repeatable", "parameter-ignored", "default-not-applied"))
+def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
+    """Requests that mean the same give the same picture, and another seed gives another one.
+
+    A seed that does nothing cannot make a picture again; a default that is not applied gives something else
+    than the documents say; a parameter that is ignored is paid for and missed.
+    """
+    shown = [(job, picture) for job in trace.jobs if (picture := _picture(job)) is not None]
+    for relation in trace.endpoint.outputs.relations:
+        for (one, a), (other, b) in combinations(shown, 2):
+            if not (_is_pair(relation, one, other) or _is_pair(relation, other, one)):
+                continue
+            alike = a.pixels == b.pixels
+            close = a.thumb is not None and b.thumb is not None and distance(a.thumb, b.thumb) < ALIKE
+            if relation.kind == "same" and not alike and not (a.magic != "png" and close):
+                yield _unlike(relation, one, other, "the same picture", "two different pictures")
+                break
+            if relation.kind == "different" and alike:
+                yield _unlike(relation, one, other, "two different pictures", "the same picture")
+                break
+
+
+def _picture(job: JobTrace) -> Any:
+    return next((p for p in job.pictures.values() if p.pixels is not None), None)
+
+
+def _is_pair(relation: Relation, one: JobTrace, other: JobTrace) -> bool:
+    """Whether two jobs are the two sides of a relation and differ in nothing else."""
+    touched = {*relation.first, *relation.second}
+    return (
+        _has(one, relation.first)
+        and _has(other, relation.second)
+        and _rest(one, touched) == _rest(other, touched)
+    )
+
+
+def _has(job: JobTrace, change: Mapping[str, Any]) -> bool:
+    for name, value in change.items():
+        if value == {"absent": True}:
+            if name in job.values:
+                return False
+        elif name not in job.values or not same(job.values[name], value):
+            return False
+    return True
+
+
+def _rest(job: JobTrace, touched: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in job.values.items() if name not in touched}
+
+
+def _unlike(relation: Relation, one: JobTrace, other: JobTrace, expected: str, actual: str) -> Finding:
+    seqs = [seq for job in (one, other) for seq in ([job.submit.seq] if job.submit else []) + [s for s, _ in job.pictures][:1]]
+    return finding(
+        f"{relation.says or relation.name} {actual.capitalize()} came.",
+        subject=relation.name,
+        proof=relation.evidence,
+        where=relation.where,
+        evidence=seqs,
+        expected=expected,
+        actual=actual,
+    )
+
+
+@check(id="JOB013", reads=Trace, trips_on=("one-id-for-two-jobs",))
+def every_job_has_an_id_of_its_own(trace: Trace) -> Iterator[Finding]:
+    """Two jobs never share an id, unless they were submitted under the same one.
+
+    With one id for two jobs, one caller's picture is another's.
+    """
+    owners: dict[str, JobTrace] = {}
+    for job in trace.jobs:
+        if not job.taken or job.id is None or job.submit is None:
+            continue
+        other = owners.setdefault(job.id, job)
+        if other is job or other.submit is None or (job.submit.asked and job.submit.asked.job):
+            continue
+        yield finding(
+            f"two jobs have the id {job.id}",
+            subject="shared id",
+            where=job.submit.operation.where if job.submit.operation else trace.endpoint.where,
+            evidence=[other.submit.seq, job.submit.seq],
+            expected="another id",
+            actual=job.id,
+        )
+        return
+
+
+@check(id="JOB014", reads=Trace, trips_on=("conflict-not-enforced",))
+def an_id_that_must_be_unique_is_taken_once(trace: Trace) -> Iterator[Finding]:
+    """A client-made id that was used before is refused, where the contract says so.
+
+    Clients repeat a submit whose answer was lost, and rely on the host to know the id: otherwise the job is
+    made and billed twice.
+    """
+    if trace.endpoint.provider.repeat_id != "conflict":
+        return
+    taken: dict[str, int] = {}
+    for seen in trace.seen:
+        asked = seen.asked
+        if asked is None or not asked.operation.does.bills or not asked.job or seen.reading is None:
+            continue
+        if seen.reading.alternative is None:
+            continue
+        before = taken.setdefault(asked.job, seen.seq)
+        if before == seen.seq:
+            continue
+        field = next((f for f in asked.operation.request.fields if f.unique), None)
+        yield finding(
+            "an id that was used before was accepted again",
+            subject="repeated id",
+            proof=field.evidence if field else None,
+            where=field.where if field else asked.operation.where,
+            evidence=[before, seen.seq],
+            expected="a refusal",
+            actual=str(seen.reply.status if seen.reply else ""),
+        )
+        return
+
+
+@check(id="LNK001", reads=JobTrace, trips_on=("foreign-link",))
+def links_lead_to_the_host_itself(job: JobTrace) -> Iterator[Finding]:
+    """The addresses for status and result lead to the host that was asked.
+
+    A client follows them with its key in the header. Another host there is given the key.
+    """
+    if job.submit is None or job.submit.reading is None:
+        return
+    own = {(urlsplit(job.submit.exchange.call.url).hostname or "").lower()}
+    own |= {(urlsplit(server.url).hostname or "").lower() for server in job.endpoint.provider.servers.values()}
+    near = {"localhost", "127.0.0.1", "::1"}
+    for name, link in job.submit.reading.links.items():
+        host = (urlsplit(link).hostname or "").lower()
+        if not host or host in own or (host in near and own & near):
+            continue
+        yield finding(
+            f"the {name} address leads to {host}",
+            subject=f"{name} address",
+            where=job.submit.operation.where if job.submit.operation else job.endpoint.where,
+            evidence=[job.submit.seq],
+            expected=" or ".join(sorted(own)),
+            actual=host,
+        )
