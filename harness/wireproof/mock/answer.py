@@ -50,6 +50,12 @@ class Answer:
     delivery: Delivery = WHOLE
     effects: tuple[object, ...] = ()
     """What else is to happen (webhooks, uploads): handed to a callback, never interpreted by a shell."""
+    rule: str = ""
+    """What made this reply, for a journal (`segmind.submit.accepted`, `mood lost-reply: reset`)."""
+    operation: str = ""
+    """Name of the operation that was asked; `media` for a fetched output."""
+    job: str = ""
+    """The id of the job that it is about."""
 
 
 class Engine(Protocol):

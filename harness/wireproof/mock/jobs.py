@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -45,21 +45,44 @@ class Job:
     """What was left on the account when it was taken."""
     polls: int = 0
     """How often it was asked after."""
+    throttled: float = 0.0
+    """Seconds that the account's own limit holds it back before it is queued."""
+    own_id: bool = False
+    """Whether the caller made its id."""
+    mood: str | None = None
+    """The mood that its submit asked for: it goes with the job."""
+    twist: Mapping[str, Any] | None = None
+    """What is wrong with its pictures: `factor` of the size, `format`."""
 
     @property
     def ends(self) -> float:
         """When the work is over."""
-        return self.taken + self.queue + self.run
+        return self.taken + self.throttled + self.queue + self.run
 
     def status(self, now: float) -> Status:
         """How far it is."""
-        if now < self.taken + self.queue:
+        if now < self.taken + self.throttled:
+            return Status.THROTTLED
+        if now < self.taken + self.throttled + self.queue:
             return Status.QUEUED
         if now < self.ends:
             return Status.RUNNING
         if self.record_for is not None and now >= self.ends + self.record_for:
             return Status.EXPIRED
         return self.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an account's book."""
+
+    at: float
+    """Clock seconds."""
+    what: str
+    """`deposit`, `reserve`, `spend` or `refund`."""
+    amount: Decimal
+    job: int | None = None
+    """Which job of the account, counted from 0."""
 
 
 @dataclass(slots=True)
@@ -70,12 +93,16 @@ class Account:
     deposited: Decimal
     spent: Decimal = Decimal(0)
     reserved: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    """What was reserved and given back."""
     jobs: int = 0
     """Jobs taken so far: the number of the next one."""
     forbidden: bool = False
     used_ids: set[str] = field(default_factory=set)
     calls: dict[str, deque[float]] = field(default_factory=dict)
     """Times of the calls that a limit counts, by the limit's name."""
+    book: deque[Entry] = field(default_factory=lambda: deque(maxlen=1000))
+    """The last entries."""
     _running: list[tuple[float, int, Decimal, bool]] = field(default_factory=list)
 
     @property
@@ -83,24 +110,44 @@ class Account:
         """What may still be spent."""
         return self.deposited - self.spent - self.reserved
 
-    def reserve(self, cost: Decimal, ends: float, billed: bool) -> None:
+    def deposit(self, amount: Decimal, now: float) -> None:
+        """Put money in; a negative amount takes out, at most the balance."""
+        amount = max(amount, -self.balance)
+        self.deposited += amount
+        self.book.append(Entry(now, "deposit", amount))
+
+    def reserve(self, cost: Decimal, ends: float, billed: bool, now: float = 0.0) -> None:
         """Put the price of a job aside until it ends; then it is spent, or given back."""
         self.reserved += cost
         heapq.heappush(self._running, (ends, self.jobs, cost, billed))
+        self.book.append(Entry(now, "reserve", cost, self.jobs))
         self.jobs += 1
 
     def settle(self, now: float) -> None:
         """Book every job that has ended by now."""
         while self._running and self._running[0][0] <= now:
-            _, _, cost, billed = heapq.heappop(self._running)
+            ended, job, cost, billed = heapq.heappop(self._running)
             self.reserved -= cost
             if billed:
                 self.spent += cost
+            else:
+                self.refunded += cost
+            self.book.append(Entry(ended, "spend" if billed else "refund", cost, job))
 
     def in_flight(self, now: float) -> int:
         """Jobs that have not ended yet."""
         self.settle(now)
         return len(self._running)
+
+    def free_at(self, most: int, now: float) -> float:
+        """When a job more can start, where only `most` may run at once. Clock seconds."""
+        if self.in_flight(now) < most:
+            return now
+        return sorted(job[0] for job in self._running)[len(self._running) - most]
+
+    def next_end(self) -> float | None:
+        """When the next job ends."""
+        return self._running[0][0] if self._running else None
 
 
 class Memory:
@@ -112,6 +159,11 @@ class Memory:
         """Jobs dropped for want of room before their retention was over."""
         self._jobs: dict[str, Job] = {}
         self._order: deque[str] = deque()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._jobs.clear()
+        self._order.clear()
 
     def add(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -133,6 +185,9 @@ class Memory:
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(list(self._jobs.values()))
 
 
 def _over(job: Job, now: float) -> bool:

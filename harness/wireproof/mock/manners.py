@@ -17,7 +17,7 @@ from wireproof.model import Alternative, Kind, Operation, Problem
 from wireproof.wire.requests import Asked, Breach
 
 if TYPE_CHECKING:
-    from wireproof.mock.engine import Scene
+    from wireproof.mock.scene import Scene
 
 
 class Manners:
