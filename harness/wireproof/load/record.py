@@ -55,6 +55,8 @@ class JobRecord:
     block: int
     case: str = ""
     worker: int = 0
+    waited: bool = False
+    """It had to wait for a free place under the concurrency cap."""
     intended: float
     """When the plan wanted it to begin: latency counts from here."""
     sent: float
@@ -73,6 +75,8 @@ class JobRecord:
     """When the result was there; equal to `seen` when it came with the last poll."""
     downloaded: float | None = None
     """When the outputs were there, decoded and found to be what was promised."""
+    ended: float | None = None
+    """When the caller was done with it, for good or ill; None: it was cut off."""
     polls: int = 0
     calls: int = 0
     """All requests made for it."""

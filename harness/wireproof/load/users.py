@@ -1,0 +1,345 @@
+"""Locust's side: the only file that imports it, for importing it patches the whole process.
+
+`JobUser` carries the jobs of a plan out over Locust's own session; subclass it to choose endpoints and a
+plan. Run as a program it is one process of `wireproof load`; imported by a locustfile it works under the
+`locust` command, with its web interface, `--processes` and `--master`/`--worker`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets as chance
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+from gevent.event import Event
+from locust import FastHttpUser, events, task
+from locust.env import Environment
+from locust.runners import MasterRunner, Runner, WorkerRunner
+
+from wireproof.load import folder as files
+from wireproof.load import money, plans
+from wireproof.load.conduct import Heard
+from wireproof.load.hand import Hand, Slot
+from wireproof.load.hub import Hub
+from wireproof.load.settings import Settings, bases
+from wireproof.model import Call, Reply
+
+CHANNEL = "wireproof"
+PULSE = 0.5
+SAMPLE = 0.05
+STALE = 4.0
+"""Seconds after which an idle connection is not trusted with a paid submit: the host may have closed it."""
+
+_HANDS: dict[int, Hand] = {}
+"""The hand of each environment in this process."""
+
+
+class _Wire:
+    """A user's line: Locust's own session, timed by the hand's clock."""
+
+    def __init__(self, user: JobUser, endpoint: str) -> None:
+        self._session = user.client
+        self._hand = user.hand
+        self._endpoint = endpoint
+        self._used = 0.0
+
+    def now(self) -> float:
+        return self._hand.now()
+
+    def sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            gevent.sleep(seconds)
+
+    def send(self, call: Call, name: str, within: float) -> Heard:
+        session, hand = self._session, self._hand
+        if call.method == "POST" and hand.now() - self._used > STALE:
+            session.client.close()
+        sent = hand.now()
+        reply, broke = None, ""
+        with gevent.Timeout(within, False) as timer:
+            reply, broke = self._exchange(call, name)
+        received = self._used = hand.now()
+        if reply is None:
+            # Whatever is left on that connection belongs to a call that was given up.
+            broke = broke or ("timeout" if timer is not None else "broken")
+            session.client.close()
+        hand.call(self._endpoint, name, received - sent)
+        return Heard(reply, broke, sent, received)
+
+    def _exchange(self, call: Call, name: str) -> tuple[Reply | None, str]:
+        with self._session.request(
+            call.method,
+            call.url,
+            name=f"{self._endpoint} {name}",
+            data=call.body or None,
+            headers={**dict(call.headers), "Accept-Encoding": "identity"},
+            allow_redirects=False,
+            catch_response=True,
+        ) as response:
+            if not response.status_code:
+                error = getattr(response, "error", None)
+                response.failure(error or "no reply")
+                return None, _broke(error)
+            if response.status_code < 500 and response.status_code not in (401, 403, 404, 429):
+                # A 4xx may be a job's own answer (a failed job told as 422); the record tells which.
+                response.success()
+            headers = tuple((key, value) for key, value in response.headers.items())
+            return Reply(response.status_code, headers, bytes(response.content or b"")), ""
+
+
+def _broke(error: Any) -> str:
+    """One word for what broke a call."""
+    original = getattr(error, "original", None) or error
+    name = type(original).__name__.lower()
+    words = {"timeout": "timeout", "refused": "refused", "reset": "reset", "closed": "reset", "ssl": "tls", "parse": "garbled"}
+    return next((word for part, word in words.items() if part in name), "reset")
+
+
+class JobUser(FastHttpUser):
+    """One place in which a job can be under way. Users take the plan's arrivals in turn.
+
+    Under `locust`, class attributes choose what is done; options of the command line win.
+    """
+
+    abstract = True
+    insecure = False  # Locust's own default would send keys to anybody
+    network_timeout = 320.0
+    connection_timeout = 10.0
+    max_redirects = 0
+    concurrency = 1
+    host = "http://127.0.0.1"
+
+    spec: ClassVar[str] = ""
+    """SPECs, separated by commas; their jobs are interleaved."""
+    plan: ClassVar[str] = ""
+    """Name or file of the plan."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.hand = _HANDS[id(environment)]
+        self._who = self.hand.join()
+        self._slot: Slot | None = None
+        self._wires: dict[str, _Wire] = {}
+
+    def on_start(self) -> None:
+        self.hand.begun.wait()
+        gevent.sleep(self.wait_time())
+
+    def wait_time(self) -> float:
+        """Seconds until the next job of this user is to start; waits for good when there is none."""
+        while True:
+            found = self.hand.next(self._who)
+            if isinstance(found, Slot):
+                self._slot = found
+                return max(0.0, found.intended - self.hand.now())
+            if found is None:
+                self._slot = None
+                self.hand.over.wait()
+            else:
+                gevent.sleep(found)
+
+    @task
+    def job(self) -> None:
+        """Carry out the job whose time has come."""
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            self.hand.carry(slot, self.line(slot.arrival.endpoint))
+
+    def line(self, endpoint: str) -> _Wire:
+        """What this user's calls of an endpoint go out on."""
+        if endpoint not in self._wires:
+            self._wires[endpoint] = _Wire(self, endpoint)
+        return self._wires[endpoint]
+
+
+# ------------------------------------------------------------------------------- hub and hand, linked
+
+
+class Room:
+    """A load test in one Locust environment: its hub, its hand or both, and the messages between them."""
+
+    def __init__(self, environment: Environment, settings: Callable[[], Settings], over: Callable[[], None]) -> None:
+        self.environment = environment
+        runner = environment.runner
+        assert runner is not None  # made before its room
+        self.runner: Runner = runner
+        self._settings = settings
+        self._over = over
+        self.hub: Hub | None = None
+        self.hand: Hand | None = None
+        if not isinstance(runner, MasterRunner):
+            self.renew()
+            gevent.spawn(self._sample)
+            gevent.spawn(self._pulse)
+        if isinstance(runner, MasterRunner | WorkerRunner):
+            runner.register_message(CHANNEL, self._message)
+        if not isinstance(runner, WorkerRunner):
+            gevent.spawn(self._watch)
+
+    def renew(self) -> None:
+        """A fresh hand, for a test that is about to start."""
+        if not isinstance(self.runner, MasterRunner):
+            self.hand = _HANDS[id(self.environment)] = Hand(self._up, Event)
+
+    def prepare(self) -> Hub:
+        """The hub of a test that is about to start. Raises for settings that do not work."""
+        settings = self._settings()
+        endpoints, plan = settings.endpoints(), settings.load_plan()
+        teller = money.teller(settings, endpoints)
+        self.hub = Hub(settings, plan, teller=teller, down=self._down, over=self._over)
+        return self.hub
+
+    def begin(self) -> None:
+        """Every user is there: begin."""
+        if self.hub is not None:
+            self.hub.begin(self.workers())
+
+    def workers(self) -> list[str]:
+        """The workers that are alive."""
+        if not isinstance(self.runner, MasterRunner):
+            return ["local"]
+        clients = self.runner.clients
+        return sorted(client.id for client in [*clients.ready, *clients.spawning, *clients.running])
+
+    def _up(self, message: Mapping[str, Any]) -> None:
+        if isinstance(self.runner, WorkerRunner):
+            self.runner.send_message(CHANNEL, dict(message))
+        elif self.hub is not None:
+            self.hub.hear("local", message)
+
+    def _down(self, worker: str, message: Mapping[str, Any]) -> None:
+        if isinstance(self.runner, MasterRunner):
+            self.runner.send_message(CHANNEL, dict(message), client_id=worker)
+        else:
+            self._order(message)
+
+    def _message(self, environment: Environment, msg: Any, **_: Any) -> None:
+        if isinstance(self.runner, MasterRunner):
+            if self.hub is not None and not self.hub.finished:
+                self.hub.hear(msg.node_id, msg.data)
+        else:
+            self._order(msg.data)
+
+    def _order(self, message: Mapping[str, Any]) -> None:
+        """What the hub wants of this process's hand."""
+        if message["what"] == "cut":
+            self.cut()
+        elif self.hand is not None:
+            self.hand.hear(message)
+
+    def cut(self) -> None:
+        """End the users of this process; their jobs are kept as cut off."""
+        for greenlet in list(self.runner.user_greenlets):
+            greenlet.kill(block=False)
+
+    def _sample(self) -> None:
+        while True:
+            asleep = time.monotonic()
+            gevent.sleep(SAMPLE)
+            if self.hand is not None and self.hand.begun.is_set():
+                self.hand.lagged(max(0.0, time.monotonic() - asleep - SAMPLE))
+
+    def _pulse(self) -> None:
+        while True:
+            gevent.sleep(PULSE)
+            if self.hand is not None:
+                self.hand.pulse()
+
+    def _watch(self) -> None:
+        while True:
+            gevent.sleep(0.1)
+            if self.hub is not None and self.hub.begun and not self.hub.finished:
+                self.hub.tick(self.workers())
+
+
+# ------------------------------------------------------------------------------ under `wireproof load`
+
+
+class _Jobs(JobUser):
+    """The user of `wireproof load`."""
+
+    abstract = False
+
+
+def main(arguments: list[str]) -> int:
+    """One process of a load test: `hub SETTINGS.json WORKERS` or `worker HOST PORT`."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    environment = Environment(user_classes=[_Jobs], events=events)
+    return _worker(environment, *arguments[1:]) if arguments[0] == "worker" else _hub(environment, *arguments[1:])
+
+
+def _hub(environment: Environment, file: str, workers: str) -> int:
+    settings = Settings.from_json(Path(file).read_text(encoding="utf-8"))
+    count = int(workers)
+    runner = environment.create_master_runner("127.0.0.1", 0) if count else environment.create_local_runner()
+    done = Event()
+    room = Room(environment, lambda: settings, done.set)
+    hub = room.prepare()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, hub.stop, f"interrupted by {signal.Signals(number).name}")
+    gevent.spawn(_obey, hub)
+    if isinstance(runner, MasterRunner):
+        print(json.dumps({"port": runner.server.port}), flush=True)
+        while len(room.workers()) < count and not hub.finished:
+            gevent.sleep(0.02)
+    environment.events.spawning_complete.add_listener(lambda **_: room.begin())
+    users = plans.places(hub.plan, settings.endpoints()) if settings.places is None else settings.places
+    users = -(-users // max(1, count)) * max(1, count)
+    if not hub.finished:
+        gevent.spawn(runner.start, users, users)
+    done.wait()
+    runner.quit()
+    return 0
+
+
+def _worker(environment: Environment, host: str, port: str) -> int:
+    runner = environment.create_worker_runner(host, int(port))
+    room = Room(environment, lambda: Settings(specs=(), bases={}), lambda: None)
+    assert room.hand is not None  # a worker has one
+
+    def stop() -> None:
+        room._order({"what": "stop"})
+        gevent.spawn_later(5.0, room.cut)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, stop)
+    gevent.spawn(_leave_with_parent)
+    runner.greenlet.join()
+    return 0
+
+
+def _obey(hub: Hub) -> None:
+    """Orders from the process that started us: `stop WHY`, `cut`; its end is an order to stop."""
+    for line in _typed():
+        word, _, why = line.strip().partition(" ")
+        if word == "stop":
+            hub.stop(why)
+        elif word == "cut":
+            hub.cut()
+    hub.stop("the process that started the run is gone")
+
+
+def _leave_with_parent() -> None:
+    for _ in _typed():
+        continue
+    gevent.sleep(15.0)
+    os._exit(1)
+
+
+def _typed() -> Any:
+    """The lines of standard input, without holding up the loop."""
+    from gevent.fileobject import FileObject
+
+    return FileObject(sys.stdin.fileno(), "r", closefd=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
