@@ -62,6 +62,7 @@ Reports = Annotated[
     str, typer.Option("--report", help="Formats to write besides, with commas: html,md,junit,sarif,ctrf,github,har,json,text.")
 ]
 Fail = Annotated[FailOn, typer.Option("--fail-on", help="The least severity that fails the command.")]
+Baseline = Annotated[Path | None, typer.Option("--baseline", help="Known findings, accepted by name with a reason and an end.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only findings and the verdict.")]
 
 RUNS = Path("reports/runs")
@@ -196,6 +197,7 @@ def check(
     as_json: AsJson = False,
     report_dir: ReportDir = RUNS,
     report: Reports = "",
+    baseline: Baseline = None,
     quiet: Quiet = False,
 ) -> None:
     """Drive a host through its documented behaviour and judge every answer."""
@@ -216,9 +218,27 @@ def check(
     )
     if dry_run:
         return _dry_run(endpoints, options, as_json)
-    run = _watched(endpoints, options, quiet or as_json)
+    run, stale = _without_known(_watched(endpoints, options, quiet or as_json), baseline)
     _tell(run, report, as_json, quiet)
-    raise typer.Exit(session.exit_code(run, Severity(fail_on.value)))
+    raise typer.Exit(stale or session.exit_code(run, Severity(fail_on.value)))
+
+
+def _without_known(run: Run, baseline: Path | None) -> tuple[Run, int]:
+    """The run without its accepted findings, and 1 where an entry of the baseline no longer holds."""
+    if baseline is None:
+        return run, 0
+    from datetime import UTC, date, datetime
+
+    from wireproof import baseline as known
+    from wireproof.session import without
+
+    today: date = datetime.now(UTC).date()
+    applied = known.apply(str(baseline), known.read(baseline), run.findings, today)
+    for sentence in applied.stale:
+        _told(sentence, 1)
+    for finding, entry in applied.accepted:
+        _told(f"accepted until {entry.until}: {finding.key} ({entry.reason})", 0)
+    return without(run, [finding for finding, _ in applied.accepted]), 1 if applied.stale else 0
 
 
 def _money(text: str | None) -> Any:
@@ -285,6 +305,41 @@ def _dry_run(endpoints: list[Endpoint], options: CheckOptions, as_json: bool) ->
         plan = [dict(zip(("endpoint", "step", "calls", "jobs", "price"), (*row[:4], str(row[4]) if row[4] else None), strict=True)) for row in rows]
         return _print_json({"command": "check", "dry_run": True, "findings": [], "plan": plan})
     _console().print(planned(rows))
+
+
+@app.command()
+def judge(
+    recording: Annotated[Path, typer.Argument(metavar="FILE", help="A .har file, a .jsonl journal, or the folder of a run.", show_default=False)],
+    spec: Annotated[str, typer.Option("--spec", help="The contracts to judge by.")] = "all",
+    fail_on: Fail = FailOn.VIOLATION,
+    as_json: AsJson = False,
+    report_dir: ReportDir = RUNS,
+    report: Reports = "",
+    quiet: Quiet = False,
+) -> None:
+    """Give the same verdict on recorded traffic. Sends nothing."""
+    from wireproof import session
+    from wireproof.model import Severity
+
+    run = session.judge(_endpoints([spec]), recording, report_dir)
+    _tell(run, report, as_json, quiet)
+    raise typer.Exit(session.exit_code(run, Severity(fail_on.value)))
+
+
+@app.command()
+def replay(
+    finding: Annotated[str, typer.Argument(metavar="RUN#N", help="The folder of a run, # and the number of a finding.", show_default=False)],
+    target: Annotated[str | None, typer.Option("--target", help="Another server than the run's.", metavar="URL")] = None,
+) -> None:
+    """Carry out the smallest sequence that shows a finding: does it still hold? Ends with 1 if it does."""
+    from wireproof import session
+
+    folder, _, number = finding.rpartition("#")
+    if not folder or not number.isdigit():
+        raise UsageError(f"{finding!r} is not RUN#N: give the folder of a run, # and the number of a finding")
+    one, again, calls = session.replay(Path(folder), int(number), target)
+    print(f"{one.check} {one.subject}: {'still there' if again else 'not there any more'} ({calls} calls)")
+    raise typer.Exit(1 if again else 0)
 
 
 @app.command()

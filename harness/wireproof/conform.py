@@ -37,6 +37,7 @@ from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
 from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
+from wireproof.runlog import Digest
 from wireproof.secrets import curl
 from wireproof.spec.values import price_of
 from wireproof.wire import replies, requests
@@ -137,7 +138,7 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
     if pairs and profile != "quick":
         steps.append(_jobs_step(endpoint, "relations between jobs", pairs))
     if endpoint.provider.repeat_id != "new":
-        steps.append(_story_step(endpoint, "one id used twice", base, lambda s: [_same_id_twice(s, base)]))
+        steps.append(_story_step(endpoint, "one id used twice", base, lambda s: [stories.same_id_twice(s, base)]))
     steps.append(_story_step(endpoint, "another account", base, lambda s: [stories.shown_to_others(s, "strangers", base)]))
     if embedded:
         steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
@@ -214,24 +215,6 @@ def _jobs_step(endpoint: Endpoint, name: str, batch: list[cases.Case]) -> Step:
 
 def _story_step(endpoint: Endpoint, name: str, values: Mapping[str, Any], make: Callable[[Stage], list[Story]]) -> Step:
     return Step(name=name, calls=12, jobs=1, price=price_of(endpoint, values), make=lambda stage: iter(make(stage)))
-
-
-def _same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
-    """One submit, and the same once more under the same id."""
-    submit = stage.endpoint.doing(Does.SUBMIT)
-    if submit is None:
-        return
-    id = stage.new_id("twice")
-    for attempt in ("first", "second"):
-        call = requests.build(stage.endpoint, submit, stage.base, values=values, job=id, key=stage.key)
-        yield Want(
-            call=call,
-            at=stage.clock.now(),
-            operation=submit.name,
-            job="twice" if attempt == "first" else None,
-            purpose=f"one id, {attempt} time",
-            paid=True,
-        )
 
 
 def _nothing(endpoint: Endpoint) -> Money:
@@ -331,14 +314,15 @@ def conform(
     transport = EngineTransport(target.mock, clock=clock) if target.mock else None
     with Sender(transport=transport) as sender:
         driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before, first=first)
-        stage = _stage(endpoint, target, clock, seed)
+        stage = stage_for(endpoint, target, clock, seed)
         stopped = _drive(endpoint, target, driver, stage, profile, began)
     exchanges = tuple(driver.exchanges)
     _must_have_answered(endpoint, target, exchanges)
     return verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped), exchanges
 
 
-def _stage(endpoint: Endpoint, target: Target, clock: Clock, seed: int) -> Stage:
+def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int) -> Stage:
+    """Where the stories of a run play: which address, which key, and which links may be followed."""
     near = target.mock is None and is_loopback(target.base)
     origin = _origin(target.base)
     hosts = {_origin(server.url) for server in endpoint.provider.servers.values()}
@@ -500,7 +484,7 @@ def _look(trace: Trace) -> None:
     with Decoder() as decoder:
         for job in trace.jobs:
             for exchange in job.media:
-                if exchange.reply is not None and exchange.reply.status < 300:
+                if exchange.reply is not None and exchange.reply.status < 300 and not isinstance(exchange.reply.body, Digest):
                     job.pictures[exchange.seq, exchange.output or 0] = decoder.look(exchange.reply.body)
             for seen in job.results:
                 for i, output in enumerate(seen.reading.outputs if seen.reading else ()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,11 +13,16 @@ from wireproof import __version__
 from wireproof.conform import Step, Target, conform, embedded, is_loopback, plan
 from wireproof.errors import CouldNotTell, NoKey, UsageError
 from wireproof.ledger import FileLedger, Ledger, fingerprint
-from wireproof.model import Endpoint, Exchange, Run, Severity, Summary, Verdict
+from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
 from wireproof.money import Money
 from wireproof.probe.driver import Bounds
+from wireproof.recordings import judge as judge_recording
+from wireproof.recordings import read_recording
+from wireproof.replaying import pick
+from wireproof.replaying import replay as replay_finding
 from wireproof.runlog import RunWriter, load_run
 from wireproof.secrets import Redactor, Secret
+from wireproof.spec.load import resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +171,49 @@ def priced_plan(endpoints: Sequence[Endpoint], options: CheckOptions) -> list[tu
     """What a run would do and cost, without doing any of it."""
     own = options.target is None and not options.live
     return [(endpoint, plan(endpoint, profile=options.profile, embedded=own)) for endpoint in endpoints]
+
+
+def without(run: Run, accepted: Sequence[Finding]) -> Run:
+    """The run without these findings."""
+    gone = {finding.key for finding in accepted}
+    return replace(
+        run,
+        verdicts=tuple(replace(v, findings=tuple(f for f in v.findings if f.key not in gone)) for v in run.verdicts),
+    )
+
+
+def judge(endpoints: Sequence[Endpoint], recording: Path, report_dir: Path) -> Run:
+    """The verdict on recorded traffic, kept as a run of its own. Raises UsageError and CouldNotTell."""
+    exchanges = read_recording(recording)
+    verdicts = judge_recording(endpoints, exchanges)
+    spoken = [endpoint for endpoint in endpoints if any(v.endpoint == endpoint.name for v in verdicts)]
+    writer = RunWriter.create(
+        report_dir,
+        command="judge",
+        target=str(recording),
+        seed=0,
+        version=__version__,
+        options={},
+        specs=spec_hashes(spoken),
+        keep_bodies=True,
+    )
+    with writer:
+        for exchange in exchanges:
+            writer.exchange(exchange)
+        for verdict in verdicts:
+            writer.verdict(verdict)
+        folder = writer.close()
+    return load_run(folder)
+
+
+def replay(folder: Path, number: int, target: str | None = None) -> tuple[Finding, bool, int]:
+    """One finding of a kept run, carried out again: the finding, whether it still holds, and how many calls it took."""
+    run = load_run(folder)
+    finding = pick(run, number)
+    (endpoint,) = resolve(finding.endpoint)
+    base = target or (None if run.target == "mock" else run.target)
+    again, said = replay_finding(endpoint, finding, run, target_of(endpoint, CheckOptions(target=base, seed=run.seed)))
+    return finding, again, len(said)
 
 
 def exit_code(run: Run, fail_on: Severity = Severity.VIOLATION) -> int:

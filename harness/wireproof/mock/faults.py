@@ -134,7 +134,7 @@ def _bare(status: int) -> Answer:
 
 @_fault(Bends.ANSWERS, replaces=True)
 def rate_limited(strike: Strike, answer: Answer, *, retry_after: str = "seconds", seconds: float = 2.0) -> Answer:
-    """The host's 429; `retry_after` tells the wait in `seconds`, as a `date`, in the host's `own` header or not (`none`)."""
+    """The host's 429; `retry_after` tells the wait in `seconds`, as a `date`, the host's `own` way or not (`none`)."""
     if strike.scene is None:
         refused = _bare(429)
     else:

@@ -150,6 +150,24 @@ def shown_to_others(stage: Stage, label: str, values: Mapping[str, Any]) -> Stor
         )
 
 
+def same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
+    """One submit, and the same once more under the same id."""
+    submit = stage.endpoint.doing(Does.SUBMIT)
+    if submit is None:
+        return
+    id = stage.new_id("twice")
+    for attempt in ("first", "second"):
+        call = requests.build(stage.endpoint, submit, stage.base, values=values, job=id, key=stage.key)
+        yield Want(
+            call=call,
+            at=stage.clock.now(),
+            operation=submit.name,
+            job="twice" if attempt == "first" else None,
+            purpose=f"one id, {attempt} time",
+            paid=True,
+        )
+
+
 # -------------------------------------------------------------------------------- single questions
 
 
