@@ -34,8 +34,8 @@ test-all: ## the suite on every Python from 3.11 on that is at hand
 	done; test -z "$$failed" || { echo "not green on:$$failed"; exit 1; }
 
 check: $(READY) ## format, lint, types, floors (and docs): everything that runs no request
-	@$(BIN)/ruff format --check --quiet . || { echo "make format puts this right"; exit 1; }
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --output-format concise . || { echo "make format puts this right"; exit 1; }
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/python -m pytest tests/test_layers.py $(DOCS_TEST)
 

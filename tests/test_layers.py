@@ -16,9 +16,10 @@ FLOORS = (
     {"model", "lifecycle", "errors", "clock", "money", "rooms", "runlog", "ledger", "secrets"},
     {"spec"},
     {"wire", "generate"},
-    {"mock", "check", "probe", "load", "report", "export"},
+    {"mock", "check", "probe", "load", "report", "export", "baseline"},
     {"conform", "audit", "compare"},
-    {"session", "catalogue"},  # one command's work: a meeting, and what is kept of it
+    {"recordings", "replaying", "catalogue"},  # what the meeting's verdict is put to
+    {"session"},  # one command's work, and what is kept of it
     {"cli", "tour", "pytest_plugin", "__main__", "__init__"},
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
