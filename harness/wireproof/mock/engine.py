@@ -212,7 +212,8 @@ class Mock:
         staged = next((pair for pair in self._staged if pair[0] == operation.name), None)
         if staged:
             self._staged.remove(staged)
-            return scene.problem(host.provider.problems[staged[1]])
+            problem = host.provider.problems[staged[1]]
+            return scene.problem(self.manners.problem(scene, problem.kind, problem) or problem)
         name, refusal = self._admit(host, operation, call)
         refusal = self.manners.admit(scene.asked, refusal)
         if refusal:
@@ -278,7 +279,7 @@ class Mock:
         late = scene.host.provider.refused_at == "run" and scene.operation.does is Does.SUBMIT
         if found and not (late and not scene.asked.unreadable):
             return scene.refuse(Kind.INVALID, found[0])
-        if self._repeated(scene, account):
+        if self.manners.repeated(scene, self._repeated(scene, account)):
             kept = self.memory.get(scene.asked.job)
             if scene.host.provider.repeat_id == "same" and kept:
                 return scene.tell(kept)
@@ -306,7 +307,7 @@ class Mock:
         if account.balance < cost:
             account.used_ids.discard(scene.asked.job)
             return None
-        job = self._job(scene, endpoint, account.name, number, cost, found)
+        job = self.manners.take(scene, self._job(scene, endpoint, account.name, number, cost, found))
         for one in scene.struck:
             if one.fault.named.bends is Bends.JOBS:
                 one(job)
@@ -379,6 +380,7 @@ class Mock:
         return tuple(sends)
 
     def _ask(self, scene: Scene, job: Job | None, account: Account) -> Answer:
+        scene.job = job = self.manners.find(scene, job)
         if job is None or (job.account != account.name and self.manners.private):
             return self.manners.unknown(scene, scene.refuse(Kind.UNKNOWN_JOB))
         if job.status(scene.now) is Status.EXPIRED:
@@ -450,7 +452,7 @@ class Mock:
         quality = job.full.get(job.endpoint.outputs.quality or "")
         prompt = by_canonical(job.endpoint, "prompt")
         text = str(job.full.get(prompt.name, "")) if prompt else ""
-        seed = job.seed + index
+        seed = self.manners.seed(job, job.seed + index)
         data = picture(
             width=width,
             height=height,

@@ -58,6 +58,26 @@ class Manners:
         """How long a job is remembered after its end."""
         return seconds
 
+    def repeated(self, scene: Scene, repeated: bool) -> bool:
+        """Whether an id that must be unique counts as used before."""
+        return repeated
+
+    def take(self, scene: Scene, job: Job) -> Job:
+        """The job that a request makes, with its whole future."""
+        return job
+
+    def find(self, scene: Scene, job: Job | None) -> Job | None:
+        """The job that is asked after; None: nobody knows it."""
+        return job
+
+    def status(self, scene: Scene, job: Job, status: Status) -> Status:
+        """How far the job is said to be."""
+        return status
+
+    def fact(self, scene: Scene, job: Job | None, name: str, value: Any) -> Any:
+        """One value of the vocabulary, wherever a reply says it; not the state word."""
+        return value
+
     def word(self, job: Job, asked: Asked, word: str) -> str:
         """The state word that is shown."""
         return word
@@ -79,6 +99,10 @@ class Manners:
     def unknown(self, scene: Scene, answer: Answer) -> Answer:
         """The reply to an id that nobody knows."""
         return answer
+
+    def seed(self, job: Job, seed: int) -> int:
+        """The seed that a picture is drawn from."""
+        return seed
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height of the picture."""

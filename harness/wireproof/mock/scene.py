@@ -158,7 +158,7 @@ class Scene:
     def tell(self, job: Job, after: float = 0.0) -> Answer:
         """What the operation says of a job."""
         at = job.ends if after else self.now
-        status = job.status(at)
+        status = self.mock.manners.status(self, job, job.status(at))
         word = self.word(job, status)
         chosen = self._alternative(job, status, word)
         if chosen is None:
@@ -316,6 +316,7 @@ class Facts:
         """The value of a name; MISSING when nothing stands behind it."""
         value = self._plain(name, item)
         if name != "job.state":
+            value = self.scene.mock.manners.fact(self.scene, self.job, name, value)
             for struck in self.scene.bent:
                 value = struck(name, value)
         return value
