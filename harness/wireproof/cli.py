@@ -71,12 +71,11 @@ RUNS = Path("reports/runs")
 def main() -> NoReturn:
     """Run the command line; every expected failure is one clear sentence and an exit code."""
     try:
-        app(standalone_mode=False)
-        code = 0
+        # Without its own standalone mode the library gives an exit code back instead of ending the process.
+        ended = app(standalone_mode=False)
+        code = ended if isinstance(ended, int) else 0
     except WireproofError as error:
         code = _told(str(error), error.exit_code)
-    except typer.Exit as end:
-        code = end.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = _told("interrupted", 130)
     except BrokenPipeError:

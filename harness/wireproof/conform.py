@@ -451,7 +451,8 @@ def _must_have_answered(endpoint: Endpoint, target: Target, exchanges: tuple[Exc
     """A verdict needs at least one call that was let in."""
     if not exchanges:
         raise CouldNotTell("nothing was tested: the bounds of the run allow no call")
-    ours = [e for e in exchanges if e.credential is Credential.GOOD and e.reply is not None]
+    starts = {op.name for op in endpoint.operations.values() if op.does.bills}
+    ours = [e for e in exchanges if e.credential is Credential.GOOD and e.reply is not None and e.operation in starts and e.reply.status != 405]
     refused = [e for e in ours if e.reply is not None and e.reply.status in (401, 403)]
     if ours and len(refused) == len(ours):
         raise CouldNotTell(

@@ -212,6 +212,9 @@ def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
         if _is_result(seen) and job.outcome is Status.SUCCEEDED and not _known_later(job, seen):
             # Told by JOB007: the result was never there.
             continue
+        if _is_result(seen) and (ended is None or seen.exchange.at < ended):
+            # What the result address answers before the end is not stated by anybody.
+            continue
         age = seen.exchange.at - (ended if ended is not None else job.submit.exchange.at)
         if retention.record.seconds is not None and age < retention.record.seconds:
             proof = retention.record.evidence

@@ -115,11 +115,15 @@ class Choice:
 
 
 def choices(endpoint: Endpoint) -> Iterator[Choice]:
-    """Every documented bound, allowed value, default and omission."""
+    """Every documented bound, allowed value, default and omission.
+
+    Parameters whose values come in rows of a rule are exercised row by row instead."""
+    in_rows = {name for rule in endpoint.rules if rule.kind is RuleKind.AMONG for name in rule.parameters}
     for parameter in endpoint.parameters.values():
         if "const" in parameter.schema or parameter.calls_out:
             continue
-        yield from _named_values(parameter)
+        if parameter.name not in in_rows:
+            yield from _named_values(parameter)
         if not parameter.required:
             yield Choice(parameter.name, ABSENT, f"{parameter.name} omitted")
 

@@ -1,0 +1,221 @@
+"""A conformance run end to end: on the faithful mock, and on hosts with one thing wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from wireproof.conform import Target, conform, embedded, plan
+from wireproof.errors import CouldNotTell, OverBudget, Unreachable
+from wireproof.ledger import MemoryLedger
+from wireproof.lifecycle import Status
+from wireproof.mock.answer import Answer
+from wireproof.mock.engine import Mock
+from wireproof.mock.jobs import Job
+from wireproof.mock.manners import Manners
+from wireproof.model import Endpoint, Kind, Reply, Severity, Verdict
+from wireproof.money import parse
+from wireproof.probe.driver import Bounds
+from wireproof.spec.load import load_all, resolve
+from wireproof.wire.requests import Asked, Breach
+
+ENDPOINTS = load_all()
+
+
+def _segmind() -> Endpoint:
+    (endpoint,) = resolve("segmind/p-image")
+    return endpoint
+
+
+def _checked(endpoint: Endpoint, manners: Manners | None = None, **options: Any) -> Verdict:
+    return conform(endpoint, embedded(endpoint, 0, manners), **options)[0]
+
+
+def _violations(verdict: Verdict) -> set[str]:
+    return {f.check for f in verdict.findings if f.severity is Severity.VIOLATION}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_the_faithful_mock_breaks_no_promise(endpoint: Endpoint) -> None:
+    for seed in (0, 1, 2):
+        verdict, _ = conform(endpoint, embedded(endpoint, seed), seed=seed)
+        assert [f.says for f in verdict.findings if f.severity is Severity.VIOLATION] == []
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_every_documented_fact_is_exercised_or_says_why_not(endpoint: Endpoint) -> None:
+    coverage = _checked(endpoint).coverage
+    left = [one for one in coverage if not one.seen]
+    assert all(one.why_not for one in left)
+    assert {(one.kind, one.name) for one in left} <= {("operation", "upload"), ("operation", "details")}
+    assert {one.kind for one in coverage} >= {"operation", "value", "bound", "state", "move", "problem", "output"}
+
+
+def test_the_same_seed_is_the_same_run_byte_for_byte() -> None:
+    endpoint = _segmind()
+    one, two = (conform(endpoint, embedded(endpoint, 5), seed=5)[1] for _ in range(2))
+    assert one == two
+    assert conform(endpoint, embedded(endpoint, 6), seed=6)[1] != one
+
+
+def _body(change: Callable[[dict[str, Any]], Any]) -> type[Manners]:
+    class Changed(Manners):
+        def body(self, scene: Any, job: Job | None, body: Any) -> Any:
+            if job is not None and isinstance(body, dict):
+                change(body)
+            return body
+
+    return Changed
+
+
+class LaxBound(Manners):
+    def breaches(self, asked: Asked, found: list[Breach]) -> list[Breach]:
+        return [b for b in found if b.rule != "maximum"]
+
+
+class OddState(Manners):
+    def word(self, job: Job, asked: Asked, word: str) -> str:
+        return "IN_PROGRESS" if word == "PROCESSING" else word
+
+
+class StepsBack(Manners):
+    def __init__(self) -> None:
+        self.shown: set[str] = set()
+
+    def word(self, job: Job, asked: Asked, word: str) -> str:
+        if word == "PROCESSING" and job.id not in self.shown:
+            self.shown.add(job.id)
+            return word
+        return "QUEUED" if word == "PROCESSING" else word
+
+
+class FailsWith200(Manners):
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        if answer.reply.status == 422:
+            return replace(answer, reply=replace(answer.reply, status=200))
+        return answer
+
+
+class KnowsEverybody(Manners):
+    def unknown(self, scene: Any, answer: Answer) -> Answer:
+        body = b'{"request_id": "x", "status": "COMPLETED", "output": "http://mock.wireproof/x.png", "metrics": {"inference_time": 1}}'
+        return Answer(Reply(200, (("content-type", "application/json"),), body))
+
+
+class LetsEverybodyIn(Manners):
+    def admit(self, asked: Asked, refusal: Kind | None) -> Kind | None:
+        return None
+
+
+class OtherSize(Manners):
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size[0] // 2 + 7, size[1]
+
+
+class Forgets(Manners):
+    def retention(self, seconds: float | None) -> float | None:
+        return 60.0
+
+
+class WrongCode(Manners):
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        return replace(answer, reply=replace(answer.reply, status=500)) if answer.reply.status == 400 else answer
+
+
+class BillsFailures(Manners):
+    def bills(self, outcome: Status, billed: bool) -> bool:
+        return True
+
+
+DEFECTS: dict[str, tuple[type[Manners], str]] = {
+    "a bound that is not enforced": (LaxBound, "REQ001"),
+    "an undocumented state": (OddState, "JOB001"),
+    "a step back": (StepsBack, "JOB003"),
+    "FAILED served with 200": (FailsWith200, "JOB004"),
+    "an unknown id answered 200": (KnowsEverybody, "JOB006"),
+    "a missing 401": (LetsEverybodyIn, "KEY001"),
+    "a picture of the wrong size": (OtherSize, "OUT004"),
+    "a result that vanishes early": (Forgets, "JOB008"),
+    "the wrong code for a bad value": (WrongCode, "RPL004"),
+    "a missing field": (_body(lambda body: body.pop("metrics", None)), "RPL002"),
+    "a wrong type": (_body(lambda body: body.update(request_id=7) if "request_id" in body else None), "RPL002"),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_one_thing_wrong_is_heard(name: str) -> None:
+    manners, check = DEFECTS[name]
+    verdict = _checked(_segmind(), manners())
+    assert check in _violations(verdict), [(f.check, f.subject) for f in verdict.findings]
+
+
+def test_findings_point_to_the_contract_the_exchanges_and_a_curl_line() -> None:
+    verdict = _checked(_segmind(), LaxBound())
+    (width,) = [f for f in verdict.findings if f.subject == "width.maximum"]
+    assert width.where.file.endswith("segmind/p-image.yaml")
+    assert width.where.pointer == "/parameters/width/maximum"
+    assert width.evidence
+    assert "1441" in width.replay
+    assert "$SEGMIND_API_KEY" in width.replay
+
+
+def test_a_request_bound_ends_the_run_and_is_told() -> None:
+    verdict, exchanges = conform(_segmind(), embedded(_segmind()), bounds=Bounds(requests=20))
+    assert len(exchanges) == 20
+    assert "max-requests 20" in verdict.summary.stopped
+
+
+def test_no_paid_job_is_submitted_above_the_job_bound() -> None:
+    verdict, _ = conform(_segmind(), embedded(_segmind()), bounds=Bounds(jobs=3))
+    assert verdict.summary.jobs <= 3
+
+
+def test_a_paid_target_never_spends_above_its_budget() -> None:
+    endpoint = _segmind()
+    ledger = MemoryLedger(parse("0.02USD"))
+    target = replace(embedded(endpoint), paid=True)
+    verdict, _ = conform(endpoint, target, ledger=ledger)
+    assert target.mock is not None
+    spent = target.mock.account("segmind:main").deposited - target.mock.account("segmind:main").balance
+    assert spent <= parse("0.02USD").amount
+    assert "budget" in verdict.summary.stopped
+
+
+def test_free_steps_come_before_paid_ones() -> None:
+    for endpoint in ENDPOINTS:
+        jobs = [step.jobs > 0 for step in plan(endpoint)]
+        assert jobs == sorted(jobs)
+
+
+def test_a_target_that_is_down_is_unreachable() -> None:
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        conform(_segmind(), Target(base="http://127.0.0.1:1", key="k"))
+
+
+def test_a_key_that_is_refused_is_no_verdict() -> None:
+    endpoint = _segmind()
+    target = replace(embedded(endpoint), key="SG_0000000000000000")
+    with pytest.raises(CouldNotTell, match="refuses the key in SEGMIND_API_KEY"):
+        conform(endpoint, target)
+
+
+def test_over_budget_is_an_error_with_values() -> None:
+    ledger = MemoryLedger(parse("0.01USD"))
+    with pytest.raises(OverBudget):
+        ledger.reserve(parse("0.02USD"), why="too dear")
+
+
+def test_a_second_account_is_not_shown_the_job() -> None:
+    class Shows(Manners):
+        private = False
+
+    verdict = _checked(_segmind(), Shows())
+    assert "JOB011" in {f.check for f in verdict.findings}
+
+
+def test_mock_keys_of_two_accounts_differ() -> None:
+    mock = Mock([_segmind()], seed=3)
+    assert mock.key("segmind") != mock.key("segmind", "other")
