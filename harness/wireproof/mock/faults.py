@@ -259,6 +259,27 @@ def _shorter(body: Any, keep: int) -> Any:
     return body
 
 
+@_fault(Bends.ANSWERS)
+def error_shape(strike: Strike, answer: Answer, *, form: str = "object") -> Answer:
+    """What went wrong is told as an `object`, as a `list`, or not at all (`missing`), where a text is promised."""
+    return _json(answer, lambda body: _retold(body, form))
+
+
+_TOLD_IN = ("error", "detail", "message")
+
+
+def _retold(body: Any, form: str) -> Any:
+    if not isinstance(body, dict):
+        return body
+    told = {key: value for key, value in body.items() if key in _TOLD_IN and isinstance(value, str)}
+    kept = {key: value for key, value in body.items() if key not in told}
+    shapes: Mapping[str, Callable[[str], Any]] = {
+        "object": lambda text: {"type": "failed", "message": text},
+        "list": lambda text: [{"loc": ["body"], "type": "failed", "msg": text}],
+    }
+    return {**kept, **({key: shapes[form](text) for key, text in told.items()} if form in shapes else {})}
+
+
 def _json(answer: Answer, change: Callable[[Any], Any]) -> Answer:
     """The answer with its JSON body changed; as it is where it has none."""
     body, trouble = requests.decode(answer.reply.body)
