@@ -181,6 +181,8 @@ def allowed(endpoint: Endpoint) -> list[Case]:
     """Valid requests that together exercise every choice once, in as few jobs as a greedy packing needs."""
     start = base(endpoint)
     waiting = [c for c in choices(endpoint) if not _steers(endpoint, c.parameter)]
+    # What matters only beside other values goes first: it decides those values, and the rest fits round it.
+    waiting.sort(key=lambda c: (not endpoint.parameters[c.parameter].matters, c.value is ABSENT))
     cases = [*_row_cases(endpoint, start)]
     while waiting:
         values, covers = dict(start), []
