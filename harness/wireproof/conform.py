@@ -21,9 +21,9 @@ from wireproof.check import replies as _replies  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
 from wireproof.check.cover import cover
 from wireproof.check.media import Decoder, from_base64, from_data_uri
-from wireproof.check.registry import judge
+from wireproof.check.registry import CHECKS, judge
 from wireproof.check.relations import changed
-from wireproof.check.trace import Trace, read
+from wireproof.check.trace import Seen, Trace, read
 from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.generate import cases
@@ -31,7 +31,7 @@ from wireproof.ledger import Charge, Ledger, Reservation
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.transport import EngineTransport
-from wireproof.model import Credential, Does, Endpoint, Exchange, Finding, Poll, Summary, Verdict
+from wireproof.model import Credential, Does, Endpoint, Exchange, Finding, Poll, Severity, Summary, Verdict
 from wireproof.money import Money, exact
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
@@ -70,6 +70,12 @@ class Step:
     make: Callable[[Stage], Iterator[Story]]
     together: int = 8
 
+
+SEARCHES: Mapping[str, tuple[int, int]] = {"quick": (0, 0), "standard": (60, 0), "thorough": (300, 150)}
+"""For each profile: how many forbidden and how many valid requests are drawn, where they cost nothing."""
+
+MOST_FOUND = 8
+"""So many different findings a search goes on after."""
 
 QUICK_JOBS = 4
 """So many valid jobs the quick profile submits; they exercise the most values first."""
@@ -362,12 +368,77 @@ def _drive(
             else:
                 driver.run(step.make(stage), together=step.together)
             _must_be_there(target, driver)
+        if any(SEARCHES[profile]) and not target.paid:
+            _search(endpoint, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
         _after_a_while(endpoint, target, driver, stage)
         if target.mock is not None:
             _rehearse(endpoint, target.mock, driver, stage)
     except (Stopped, OverBudget) as end:
         return str(end)
     return ""
+
+
+def near(target: Target) -> bool:
+    """Whether the target is on this machine, where calls cost next to nothing."""
+    return is_loopback(target.base)
+
+
+def _search(endpoint: Endpoint, driver: Driver, stage: Stage, examples: tuple[int, int], shrink: bool) -> None:
+    """Requests drawn from the whole domain, forbidden and valid ones; what one shows is made smaller at once."""
+    from wireproof.generate import strategies
+
+    submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
+    if submit is None:
+        return
+    hunt = Hunt(endpoint, driver, stage, submit)
+    wrong = strategies.forbidden(endpoint, submit)
+    right = strategies.valid(endpoint).map(lambda values: cases.Case(values=values, purpose="valid: drawn"))
+    for strategy, count in ((wrong, examples[0]), (right, examples[1])):
+        for attempt in range(MOST_FOUND):
+            if not count or strategies.search(strategy, hunt.tried, examples=count, seed=stage.seed + attempt, shrink=shrink) is None:
+                break
+            hunt.remember()
+
+
+@dataclass(slots=True)
+class Hunt:
+    """Single submits, each judged at once: whether one shows a violation that is not known yet."""
+
+    endpoint: Endpoint
+    driver: Driver
+    stage: Stage
+    submit: Any
+    known: set[str] = field(default_factory=set)
+    hunted: str | None = None
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self.known = {one.key for one in judge(read(self.endpoint, self.driver.exchanges), _single_checks())}
+
+    def tried(self, case: cases.Case) -> bool:
+        """Send one request; whether it shows what is hunted, or something new while nothing is."""
+        self.sent += 1
+        id = self.stage.new_id(f"drawn:{self.sent}")
+        call = requests.build(self.endpoint, self.submit, self.stage.base, values=case.values, job=id, key=self.stage.key)
+        purpose = case.purpose
+        want = Want(call=call, at=self.stage.clock.now(), operation=self.submit.name, purpose=purpose, paid=True)
+        exchange = self.driver.ask(want)
+        found = judge(read(self.endpoint, [exchange]), _single_checks())
+        keys = {one.key for one in found if one.severity is Severity.VIOLATION} - self.known
+        if self.hunted is None and keys:
+            self.hunted = min(keys)
+        return self.hunted in keys
+
+    def remember(self) -> None:
+        """What was hunted is known now."""
+        if self.hunted:
+            self.known.add(self.hunted)
+        self.hunted = None
+
+
+def _single_checks() -> list[Any]:
+    """The checks that judge one exchange by itself."""
+    return [one for one in CHECKS.values() if one.reads is Seen]
 
 
 def _must_be_there(target: Target, driver: Driver) -> None:

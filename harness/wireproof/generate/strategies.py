@@ -1,0 +1,161 @@
+"""Hypothesis strategies from a contract: what it allows, and what it forbids by one rule at a time.
+
+Values stay inside what an honest host can be expected to take: texts are readable and not empty, media
+are addresses that exist as samples. Whether a value is right is decided by the contract's own judge,
+never by how it was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+
+from wireproof.generate import cases
+from wireproof.model import Endpoint, Operation, Parameter, RuleKind
+from wireproof.spec.values import effective, matters
+
+T = TypeVar("T")
+Values = dict[str, Any]
+
+READABLE = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=120).filter(str.strip)
+FAR = (1, 2, 7, 1000, 10**9)
+"""How far outside a bound a value is drawn."""
+
+
+def value(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
+    """A value that a fragment allows."""
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    return st.one_of([_of_type(kind, schema, name) for kind in cases.types(schema)])
+
+
+def _of_type(kind: str, schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "integer":
+        return st.integers(schema.get("minimum", -1000), schema.get("maximum", 1000))
+    if kind == "number":
+        return st.floats(schema.get("minimum", -1000), schema.get("maximum", 1000), allow_nan=False)
+    if kind == "array":
+        low = max(1, schema.get("minItems", 1))
+        return st.lists(_item(schema, name), min_size=low, max_size=min(schema.get("maxItems", low + 2), low + 11))
+    if kind == "object":
+        return st.just({})
+    if kind == "null":
+        return st.none()
+    return _text(schema, name)
+
+
+def _item(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
+    """One item of a list: of media, an address of its own."""
+    inner = schema.get("items", {"type": "string"})
+    if inner.get("format") == "uri" or inner.get("type") == "string":
+        return st.integers(0, 99).map(lambda i: f"https://example.com/{name.replace('.', '-')}-{i}.png")
+    return value(inner, name)
+
+
+def _text(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[str]:
+    if schema.get("format") == "uri":
+        return st.integers(0, 99).map(lambda i: f"https://example.com/{name.replace('.', '-')}-{i}.png")
+    if "pattern" in schema:
+        return st.from_regex(schema["pattern"], fullmatch=True)
+    low, high = max(1, schema.get("minLength", 1)), schema.get("maxLength", 400)
+    plain = READABLE.filter(lambda text: low <= len(text) <= high)
+    return st.one_of(plain, st.just("a lighthouse at dusk"[:high].ljust(low, "x")), st.just("x" * high if high <= 2000 else "x" * 400))
+
+
+def valid(endpoint: Endpoint) -> st.SearchStrategy[Values]:
+    """Requests that keep every rule, over the whole documented domain; the smallest is the base request."""
+    start = cases.base(endpoint)
+    free = [p for p in endpoint.parameters.values() if _is_free(endpoint, p)]
+    drawn = st.fixed_dictionaries(
+        {p.name: value(p.schema, p.name) for p in free if p.required},
+        optional={p.name: value(p.schema, p.name) for p in free if not p.required},
+    )
+    rows = [rule for rule in endpoint.rules if rule.kind is RuleKind.AMONG]
+    chosen = st.tuples(*[st.sampled_from([None, *rule.rows]) for rule in rows])
+
+    def joined(parts: tuple[Values, tuple[Any, ...]]) -> Values:
+        values, picked = parts
+        whole = {**start, **values}
+        for rule, row in zip(rows, picked, strict=True):
+            if row is not None:
+                whole |= dict(zip(rule.parameters, row, strict=True))
+        full = effective(endpoint, whole)
+        return {n: v for n, v in whole.items() if endpoint.parameters[n].required or matters(endpoint.parameters[n], full)}
+
+    return st.tuples(drawn, chosen).map(joined)
+
+
+def _is_free(endpoint: Endpoint, parameter: Parameter) -> bool:
+    """Whether a parameter may be drawn by itself: nothing else decides it, and nobody is called because of it."""
+    in_rows = any(parameter.name in rule.parameters for rule in endpoint.rules if rule.kind is RuleKind.AMONG)
+    steers = any(parameter.name in op.request.select for op in endpoint.operations.values())
+    return not (in_rows or steers or parameter.calls_out or "const" in parameter.schema)
+
+
+def forbidden(endpoint: Endpoint, operation: Operation) -> st.SearchStrategy[cases.Case]:
+    """Requests that break one rule: the plain ones of `cases.forbidden`, and values further out."""
+    plain = [case for case in cases.forbidden(endpoint, operation) if case.body is None]
+    further = [s for p in endpoint.parameters.values() if _is_free(endpoint, p) for s in _further(endpoint, p)]
+    return st.one_of(st.sampled_from(plain), *further)
+
+
+def _further(endpoint: Endpoint, parameter: Parameter) -> list[st.SearchStrategy[cases.Case]]:
+    schema, found = parameter.schema, []
+
+    def cased(keyword: str, strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[cases.Case]:
+        start = {**cases.base(endpoint), **cases.satisfying(parameter.matters, endpoint)}
+        return strategy.map(
+            lambda wrong: cases.Case(
+                values={**start, parameter.name: wrong}, purpose=f"invalid: {parameter.name}.{keyword}", covers=(f"{parameter.name}.{keyword}",)
+            )
+        )
+
+    if "minimum" in schema:
+        found.append(cased("minimum", st.sampled_from(FAR).map(lambda far: schema["minimum"] - far)))
+    if "maximum" in schema:
+        found.append(cased("maximum", st.sampled_from(FAR).map(lambda far: schema["maximum"] + far)))
+    if "enum" in schema and "string" in cases.types(schema):
+        found.append(cased("enum", st.sampled_from(["none-of-these", "999:1", "null", "x"]).filter(lambda v: v not in schema["enum"])))
+    kinds = cases.types(schema)
+    wrong: list[Any] = [{"a": 1}, {"deep": {"er": []}}]
+    if "array" not in kinds:
+        wrong.append([["nested"]])
+    found.append(cased("type", st.sampled_from(wrong)))
+    return found
+
+
+def search(
+    strategy: st.SearchStrategy[T], trial: Callable[[T], bool], *, examples: int, seed: int, shrink: bool
+) -> T | None:
+    """Try values until `trial` says that one shows something; the smallest such value, or None.
+
+    `trial` must answer the same for the same value while a search lasts. Nothing is stored between runs.
+    """
+    smallest: list[T] = []
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+
+    @hypothesis.seed(seed)
+    @settings(max_examples=examples, phases=phases, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
+    @hypothesis.given(strategy)
+    def run(drawn: T) -> None:
+        if trial(drawn):
+            smallest[:] = [drawn]
+            raise _Shown
+
+    try:
+        run()
+    except _Shown:
+        return smallest[0]
+    return None
+
+
+class _Shown(Exception):
+    """A value that shows something; raised so that Hypothesis makes it smaller."""
