@@ -1,0 +1,203 @@
+"""The bars of a truthful load test, each measured against a host whose law is known.
+
+    python bench/load_bars.py [NAME …]
+
+prints one line a bar and ends with 1 when one is missed. Everything happens on this machine's loopback;
+the numbers are worst on a busy machine, and a run that its own generator spoilt is told as such.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from math import ceil, exp
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from load_world import Freezing, Lognormal, Steady, in_background, kept, processes, unaccounted, until, world
+
+from wireproof.load import blocks
+from wireproof.load.blocks import Timed
+from wireproof.load.censor import Interval
+
+Result = tuple[bool, str]
+
+
+def freeze(root: Path) -> Result:
+    """A host that freezes for 5 s in a test of 30 s at 20 jobs/s: p90, p95 and p99 within 5 % of the truth."""
+    plan = "blocking: true\ndownload: false\nconcurrency: 150\nphases:\n  - {name: measure, rate: 20/s, for: 30s}\n"
+    with world(root, Steady(0.05), wrap=lambda mock: Freezing(mock, 10.0, 5.0)) as here:
+        outcome = here.run(here.plan(plan))
+        totals = sorted(job.end - job.intended for job in kept(outcome) if job.end is not None)
+    starts = [k / 20 for k in range(600)]
+    truth = sorted((15.05 - t if 10 <= t < 15 else 0.05) for t in starts)
+    rows = [(p, _at(totals, p), _at(truth, p)) for p in (0.9, 0.95, 0.99)]
+    good = len(totals) == 600 and all(abs(got / want - 1) <= 0.05 for _, got, want in rows)
+    return good, f"{len(totals)} jobs, " + ", ".join(f"p{100 * p:.0f} {got:.2f} s (truth {want:.2f})" for p, got, want in rows)
+
+
+def polling(root: Path) -> Result:
+    """Jobs of lognormal(1.5 s, .25) polled every second: p50, p90 within 4 %, p95 within 6 %; truth in every interval."""
+    plan = "download: false\npoll: 1s\nphases:\n  - {name: measure, arrivals: poisson, rate: 40/s, for: 25s}\n"
+    with world(root, Lognormal(1.5, 0.25)) as here:
+        outcome = here.run(here.plan(plan), places=300)
+        jobs, taken = kept(outcome), here.taken
+    outside = 0
+    for job in jobs:
+        truth = taken[job.ids["job"]]
+        accept = (job.accepted or job.sent) - job.sent
+        # The host's clock starts when it takes the job, somewhere inside the submit's round trip.
+        outside += not job.left - accept - 0.002 <= truth.run <= (job.right or 1e9) + 0.002
+    numbers = outcome.summary["endpoints"]["segmind/p-image"]
+    sample = sorted(job.run for job in taken.values())
+    rows = []
+    for name, p in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95)):
+        want = _at(sample, p)
+        rows.append((name, numbers["completion"][name]["value"] / want - 1, numbers["naive"][name]["value"] / want - 1))
+    good = not outside and all(abs(error) <= (0.06 if name == "p95" else 0.04) for name, error, _ in rows)
+    good = good and all(naive > 0.2 for _, _, naive in rows[:2])
+    told = ", ".join(f"{name} {error:+.1%} (naive {naive:+.0%})" for name, error, naive in rows)
+    return good, f"{len(jobs)} jobs, {told}, outside their interval {outside}, {outcome.summary['health']['verdict']}"
+
+
+def nothing_lost(root: Path) -> Result:
+    """Every job the host took is in the run: 1, 2, 4 workers and every way of stopping."""
+    told, good = [], True
+    for workers in (1, 2, 4):
+        for way, stop in _WAYS.items():
+            if way == "worker kill" and workers == 1:
+                continue
+            place = root / f"{workers}-{way.replace(' ', '-')}"
+            place.mkdir()
+            taken, jobs, lost, why = _stopped(place, workers, stop)
+            good = good and lost == 0 and taken > 0
+            told.append(f"{workers} {way}: {taken} taken, {jobs} kept, {lost} lost{why}")
+    return good, "\n    " + "\n    ".join(told)
+
+
+def _stopped(root: Path, workers: int, stop: Callable[[], None] | str) -> tuple[int, int, int, str]:
+    demands = "thresholds: [{measure: success_rate, at_least: 99%, abort: true}]\n" if stop == "threshold" else ""
+    plan = f"download: false\npoll: 250ms\ndrain: 8s\n{demands}phases: [{{name: measure, rate: 20/s, for: 5s}}]\n"
+    budget = ("0.20USD",) if stop == "budget" else ()
+    with world(root, Failing() if stop == "threshold" else Steady(1.0)) as here:
+        wait = in_background(lambda: here.run(here.plan(plan), workers=workers, budget=budget))
+        if callable(stop):
+            until(lambda: len(here.taken) > 25)
+            stop()
+        outcome = wait()
+        jobs = kept(outcome)
+        why = f" ({outcome.summary['stopped'][:40]}, exit {outcome.exit_code})" if outcome.summary["stopped"] else f" (exit {outcome.exit_code})"
+        return len(here.taken), len(jobs), len(unaccounted(here, outcome)), why
+
+
+class Failing(Steady):
+    """Jobs that all fail."""
+
+    def __init__(self) -> None:
+        super().__init__(0.3)
+
+    def fate(self, asked, outcome):  # type: ignore[no-untyped-def]  # as in Manners
+        from wireproof.lifecycle import Status
+
+        return Status.FAILED
+
+
+def _tell(number: int) -> Callable[[], None]:
+    return lambda: os.kill(processes("hub")[0], number)
+
+
+_WAYS: dict[str, Callable[[], None] | str] = {
+    "plan end": "",
+    "SIGINT": _tell(signal.SIGINT),
+    "SIGTERM": _tell(signal.SIGTERM),
+    "threshold": "threshold",
+    "budget": "budget",
+    "worker kill": lambda: os.kill(processes("worker")[-1], signal.SIGKILL),
+}
+
+
+def budget(root: Path) -> Result:
+    """Spend stays within the budget and uses at least 95 % of it, with 1, 2 and 4 workers."""
+    told, good = [], True
+    plan = "download: false\npoll: 250ms\nphases: [{name: measure, rate: 60/s, for: 8s}]\n"
+    for workers in (1, 2, 4):
+        place = root / f"budget-{workers}"
+        place.mkdir()
+        with world(place, Steady(0.3)) as here:
+            outcome = here.run(here.plan(plan), workers=workers, budget=("1.00USD",))
+            billed = sum((job.cost for job in here.taken.values()), Decimal(0))
+        good = good and Decimal("0.95") <= billed <= 1 and outcome.exit_code in (4, 5)
+        told.append(f"{workers} workers billed {billed} of 1.00 (exit {outcome.exit_code})")
+    return good, ", ".join(told)
+
+
+def same_arrivals(root: Path) -> Result:
+    """The same seed sends the same jobs at the same times on 1 and on 4 workers."""
+    plan = "download: false\npoll: 250ms\nphases: [{name: measure, arrivals: poisson, rate: 30/s, for: 4s}]\n"
+    seen = []
+    with world(root, Steady(0.1)) as here:
+        for workers in (1, 4):
+            jobs = kept(here.run(here.plan(plan), workers=workers))
+            seen.append([(job.k, round(job.intended, 9), job.case) for job in jobs])
+            late = max(job.sent - job.intended for job in jobs)
+    return seen[0] == seen[1], f"{len(seen[0])} and {len(seen[1])} arrivals, equal: {seen[0] == seen[1]}, latest send {late * 1000:.0f} ms"
+
+
+def invalid(root: Path) -> Result:
+    """A generator that is pinned says so: exit 5."""
+    plan = "download: false\npoll: 50ms\nconcurrency: 600\nphases: [{name: measure, rate: 500/s, for: 5s}]\ndrain: 5s\n"
+    with world(root, Steady(1.0)) as here:
+        outcome = here.run(here.plan(plan))
+    reasons = [r for r in outcome.summary["health"]["reasons"] if r["health"] == "invalid"]
+    return outcome.exit_code == 5, f"exit {outcome.exit_code}: " + "; ".join(f"{r['what']} {r['says']}" for r in reasons)
+
+
+def alike(root: Path) -> Result:
+    """Two equal endpoints under shared drift: found different in at most 7 % of 200 interleaved sessions."""
+    false = {"p50": 0, "p95": 0}
+    for session in range(200):
+        chance, drift, jobs = Random(session), 0.0, []
+        for block in range(150):
+            drift = 0.98 * drift + chance.gauss(0, 0.03)
+            for name in ("a", "b"):
+                done = exp(0.7 + drift + chance.gauss(0, 0.3))
+                first = chance.random()
+                looks = [first + i for i in range(60)]
+                right = next(x for x in looks if x >= done)
+                jobs.append(Timed(name, block, Interval(max(0.0, right - 1) if right > first else 0.0, right)))
+        for one in blocks.compare(jobs, seed=session, quantiles=(0.5, 0.95), faster=False, resamples=2):
+            false[one.measure] += one.p is not None and one.p <= 0.05
+    return all(n <= 14 for n in false.values()), ", ".join(f"{k} {n / 2:.1f} %" for k, n in false.items())
+
+
+def _at(ordered: list[float], p: float) -> float:
+    return ordered[ceil(p * len(ordered)) - 1] if ordered else float("nan")
+
+
+BARS: dict[str, Callable[[Path], Result]] = {
+    "freeze": freeze,
+    "polling": polling,
+    "nothing-lost": nothing_lost,
+    "budget": budget,
+    "same-arrivals": same_arrivals,
+    "invalid": invalid,
+    "alike": alike,
+}
+
+
+def results(names: list[str]) -> Iterator[bool]:
+    for name in names:
+        with tempfile.TemporaryDirectory() as root:
+            good, says = BARS[name](Path(root))
+        print(f"{'✓' if good else '✗'} {name}: {says}", flush=True)
+        yield good
+
+
+if __name__ == "__main__":
+    sys.exit(0 if all(list(results(sys.argv[1:] or list(BARS)))) else 1)
