@@ -326,6 +326,31 @@ def judge(
 
 
 @app.command()
+def proxy(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="The contracts to judge by.", show_default=False)],
+    target: Annotated[str, typer.Option("--target", help="The host behind it.", metavar="URL", show_default=False)],
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    seconds: Annotated[float | None, typer.Option("--for", min=0.1, help="Seconds to serve; until interrupted by default.")] = None,
+    fail_on: Fail = FailOn.VIOLATION,
+    as_json: AsJson = False,
+    report_dir: ReportDir = RUNS,
+    report: Reports = "har",
+    quiet: Quiet = False,
+) -> None:
+    """Stand between any client and a host, pass everything on, and judge both sides. Keeps a HAR without secrets."""
+    from wireproof import session
+    from wireproof.model import Severity
+
+    run = session.proxy(_endpoints([spec]), target, port=port, seconds=seconds, report_dir=report_dir, ready=_ready)
+    _tell(run, report, as_json, quiet)
+    raise typer.Exit(session.exit_code(run, Severity(fail_on.value)))
+
+
+def _ready(url: str) -> None:
+    print(json.dumps({"ready": True, "url": url}), flush=True)
+
+
+@app.command()
 def replay(
     finding: Annotated[str, typer.Argument(metavar="RUN#N", help="The folder of a run, # and the number of a finding.", show_default=False)],
     target: Annotated[str | None, typer.Option("--target", help="Another server than the run's.", metavar="URL")] = None,
@@ -364,15 +389,36 @@ def report(
 def mock(
     spec: SPEC = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
-    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option("--host", "--listen", help="The address to listen on.")] = "127.0.0.1",
     seed: Seed = 0,
+    profile: Annotated[str | None, typer.Option("--profile", "--mood", help="A bad day by name: see mocks/moods.")] = None,
     time_scale: Annotated[float, typer.Option("--time-scale", min=0.001, help="How many times faster than real time its clock runs.")] = 1.0,
-    clock: Annotated[str, typer.Option("--clock", help="real, or stepped: waits take no time.")] = "real",
+    clock: Annotated[str, typer.Option("--clock", help="real, or stepped: it moves only by the control API.")] = "real",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = 1,
+    tls: Annotated[bool, typer.Option("--tls", help="Serve https with a throw-away authority.")] = False,
+    control: Annotated[bool, typer.Option("--control/--no-control", help="Whether there is a control API, on a port of its own.")] = True,
+    control_port: Annotated[int, typer.Option("--control-port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    journal: Annotated[bool, typer.Option("--journal/--no-journal", help="Whether calls are written down.")] = True,
+    limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether declared rate limits count.")] = False,
+    allow: Annotated[list[str] | None, typer.Option("--allow", help="host:port that webhooks and uploads may be sent to.")] = None,
 ) -> None:
     """Serve contracts. Prints one line of JSON when it is ready, with its address and a key that it takes."""
     from wireproof.mock.command import serve
 
-    serve(_endpoints(spec), host=host, port=port, seed=seed, clock=_clock(clock, time_scale))
+    serve(
+        _endpoints(spec),
+        host=host,
+        port=port,
+        seed=seed,
+        clock=_clock(clock, time_scale),
+        mood=profile,
+        workers=workers,
+        tls=tls,
+        control_port=control_port if control else None,
+        journal=journal,
+        limits=limits,
+        allow_targets=allow or [],
+    )
 
 
 def _clock(name: str, scale: float) -> Any:

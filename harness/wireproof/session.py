@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from wireproof.ledger import FileLedger, Ledger, fingerprint
 from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
 from wireproof.money import Money
 from wireproof.probe.driver import Bounds
+from wireproof.proxying import Proxy
 from wireproof.recordings import judge as judge_recording
 from wireproof.recordings import read_recording
 from wireproof.replaying import pick
@@ -204,6 +207,59 @@ def judge(endpoints: Sequence[Endpoint], recording: Path, report_dir: Path) -> R
             writer.verdict(verdict)
         folder = writer.close()
     return load_run(folder)
+
+
+def proxy(
+    endpoints: Sequence[Endpoint],
+    target: str,
+    *,
+    port: int,
+    seconds: float | None,
+    report_dir: Path,
+    ready: Callable[[str], None],
+) -> Run:
+    """Serve a proxy until interrupted (or for so long), then judge what went through it.
+
+    Raises UsageError for a target that is no address, CouldNotTell when nothing went through.
+    """
+    if urlsplit(target).scheme not in ("http", "https") or not urlsplit(target).hostname:
+        raise UsageError(f"--target {target!r} is not an address: write it like https://api.example.com")
+    writer = RunWriter.create(
+        report_dir,
+        command="proxy",
+        target=target,
+        seed=0,
+        version=__version__,
+        options={},
+        specs=spec_hashes(endpoints),
+        keep_bodies=True,
+        redactor=Redactor([], own=[urlsplit(target).netloc]),
+    )
+    with writer:
+        standing = Proxy(tuple(endpoints), target, port=port, heard=writer.exchange)
+        _serve(standing, seconds, ready)
+        if not standing.exchanges:
+            raise CouldNotTell("no call came through the proxy")
+        for verdict in judge_recording(endpoints, standing.exchanges):
+            writer.verdict(verdict)
+        folder = writer.close()
+    return load_run(folder)
+
+
+def _serve(standing: Proxy, seconds: float | None, ready: Callable[[str], None]) -> None:
+    """Until SIGINT or SIGTERM, or until the time is over."""
+    over = threading.Event()
+    before = {number: signal.signal(number, lambda *_: over.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    worker = threading.Thread(target=standing.serve, daemon=True)
+    worker.start()
+    try:
+        ready(standing.url)
+        over.wait(seconds)
+    finally:
+        standing.stop()
+        worker.join(timeout=5)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def replay(folder: Path, number: int, target: str | None = None) -> tuple[Finding, bool, int]:
