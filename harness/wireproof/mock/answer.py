@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from wireproof.clock import Clock, ScaledClock, SteppedClock
+from wireproof.clock import Clock, SteppedClock
 from wireproof.model import Call, Reply
 
 MOST_DRIPS = 64
@@ -76,12 +76,17 @@ OnExchange = Callable[[Call, Answer, float], None]
 
 def speed(clock: Clock) -> float:
     """How many seconds of that clock pass in one real second."""
-    return clock.scale if isinstance(clock, ScaledClock) else 1.0
+    return float(getattr(clock, "scale", 1.0))
+
+
+def stands(clock: Clock) -> bool:
+    """Whether the clock moves only when it is pushed."""
+    return isinstance(clock, SteppedClock) or bool(getattr(clock, "stands", False))
 
 
 def real_wait(clock: Clock, seconds: float) -> float:
     """The real seconds that a wait of so many clock seconds takes; a stepped clock moves on at once."""
-    if isinstance(clock, SteppedClock):
+    if stands(clock):
         clock.sleep(seconds)
         return 0.0
     return max(0.0, seconds) / speed(clock)

@@ -156,6 +156,8 @@ class Mock:
         asked = requests.recognise(host.endpoints[0], call, base.prefix)
         if not asked:
             return self._wrong_method(host, call, base, now, wall)
+        if len(host.endpoints) > 1:
+            asked = tuple(_as_meant(host, one, call, base, number) for number, one in enumerate(asked))
         answers = [self._one(host, one, call, base, now, wall) for one in asked]
         return answers[0] if len(answers) == 1 else merge(answers)
 
@@ -503,22 +505,28 @@ def _hosts(endpoints: Iterable[Endpoint]) -> tuple[Host, ...]:
     return tuple(Host(found[0].provider, tuple(found), name) for name, found in grouped.items())
 
 
+def _as_meant(host: Host, asked: Asked, call: Call, base: Base, number: int) -> Asked:
+    """The request read with the parameters of the endpoint that it means."""
+    meant = _endpoint(host, asked)
+    if meant is None or meant is host.endpoints[0] or asked.operation.request.parameters != "binding":
+        return asked
+    return requests.recognise(meant, call, base.prefix)[number]
+
+
 def _endpoint(host: Host, asked: Asked) -> Endpoint | None:
     """Which endpoint of the host a request means; None for a model that it does not have."""
     if asked.model:
         return next((e for e in host.endpoints if e.slug == asked.model), None)
-    constants = [(e, [p for p in e.parameters.values() if "const" in p.schema]) for e in host.endpoints]
-    named = [(e, ps) for e, ps in constants if ps]
-    for endpoint, parameters in named:
-        if all(asked.values.get(p.name, p.schema["const"]) == p.schema["const"] for p in parameters):
-            return endpoint
-    if (
-        named
-        and asked.operation.does.bills
-        and all(isinstance(asked.values.get(p.name), str) for _, ps in named for p in ps)
-    ):
-        return None
-    return host.endpoints[0]
+    if len(host.endpoints) == 1:
+        return host.endpoints[0]
+    body = asked.body if isinstance(asked.body, dict) else {}
+    return next((e for e in host.endpoints if _has_constants(e, asked.operation, body)), host.endpoints[0])
+
+
+def _has_constants(endpoint: Endpoint, operation: Operation, body: Mapping[str, Any]) -> bool:
+    own = endpoint.operations.get(operation.name, operation)
+    fields = [*own.request.fields, *endpoint.parameters.values()]
+    return all(body.get(field.name) == field.schema["const"] for field in fields if "const" in field.schema)
 
 
 def merge(answers: Sequence[Answer]) -> Answer:

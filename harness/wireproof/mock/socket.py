@@ -13,9 +13,9 @@ import math
 import signal
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from wireproof.clock import Clock, RealClock
 from wireproof.mock.answer import Engine, OnEffect, OnExchange
@@ -196,8 +196,16 @@ def _serve_in_thread(server: MockServer, started: Future[asyncio.Event]) -> None
         runner.run(serve())
 
 
-def run_forever(server: MockServer, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then stop cleanly; `ready` is told the URL once calls are answered."""
+def run_forever(
+    server: MockServer,
+    ready: Callable[[str], None],
+    *beside: MockServer,
+    errand: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then stop cleanly; `ready` is told the URL once calls are answered.
+
+    Servers `beside` it share its loop, and `errand` runs there as long as they do.
+    """
 
     async def serve() -> None:
         enough = asyncio.Event()
@@ -205,12 +213,18 @@ def run_forever(server: MockServer, ready: Callable[[str], None]) -> None:
             # Where a loop takes no signals (Windows), Control-C still ends the run, as KeyboardInterrupt.
             with contextlib.suppress(NotImplementedError):
                 asyncio.get_running_loop().add_signal_handler(number, enough.set)
-        await server.start()
+        servers = (server, *beside)
+        running = asyncio.create_task(errand()) if errand is not None else None
         try:
+            for each in servers:
+                await each.start()
             ready(server.url)
             await enough.wait()
         finally:
-            await server.stop()
+            for each in servers:
+                await each.stop()
+            if running is not None:
+                running.cancel()
 
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve())

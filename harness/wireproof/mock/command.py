@@ -1,0 +1,173 @@
+"""The mock as a program: serve contracts until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import secrets
+import ssl
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from wireproof.clock import Clock, RealClock, ScaledClock, SteppedClock
+from wireproof.errors import UsageError, WireproofError
+from wireproof.mock.channels import Channels
+from wireproof.mock.control import Control
+from wireproof.mock.courier import Courier
+from wireproof.mock.engine import Mock
+from wireproof.mock.journal import Journal
+from wireproof.mock.moods import Mood, load_moods
+from wireproof.mock.moods import mood as named_mood
+from wireproof.mock.movable import MovableClock
+from wireproof.mock.socket import MockServer, run_forever
+from wireproof.model import Endpoint
+from wireproof.spec.load import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Safe:
+    """A throw-away certificate, and the file of the authority that vouches for it."""
+
+    context: ssl.SSLContext
+    ca: Path
+
+
+def serve(
+    endpoints: Iterable[Endpoint],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    clock: Clock | None = None,
+    seed: int = 0,
+    mood: Mood | str | None = None,
+    workers: int = 1,
+    tls: bool = False,
+    control_port: int | None = 0,
+    allow_targets: Sequence[str] = (),
+    journal: bool = True,
+    limits: bool = False,
+    out: TextIO | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. Prints one line of JSON when it is ready.
+
+    `url` and `key` are what a client needs (`keys` has one for each provider), `control` and `token` what
+    a test needs, `ca` the file with which a client trusts the certificate. A `control_port` of None means
+    no control API; without it and without a `journal` answers take the shortest way. Webhooks and uploads
+    leave only for `allow_targets` (`host:port`). Raises UsageError, CouldNotTell is never raised.
+    """
+    if workers != 1:
+        raise UsageError("the mock keeps its state in one process: --workers can only be 1")
+    moods = load_moods()
+    chosen = named_mood(mood) if isinstance(mood, str) else mood
+    time = MovableClock(clock or RealClock())
+    mock = Mock(endpoints, seed=seed, mood=chosen, moods=moods, limits=limits)
+    book = Journal(mock, time.now(), time.wall())
+    courier = Courier(time, allow_targets)
+    control = Control(mock, time, book, courier, secrets.token_hex(16))
+    with contextlib.ExitStack() as stack:
+        safe = stack.enter_context(_certificate(host)) if tls else None
+        hear = book.hear if journal else None
+        channels = Channels(mock, time, courier.take, hear)
+        server = MockServer(
+            mock,
+            clock=time,
+            host=host,
+            port=port,
+            tls=safe.context if safe else None,
+            on_effect=courier.take,
+            on_exchange=hear,
+            upgrade=channels.upgrade,
+        )
+        beside = [MockServer(control, clock=RealClock(), port=control_port)] if control_port is not None else []
+
+        def ready(url: str) -> None:
+            line: dict[str, object] = {"ready": True, "url": url, **_keys(mock)}
+            if beside:
+                control.port = int(beside[0].netloc.rpartition(":")[2])
+                line |= {"control": beside[0].url, "token": control.token}
+            if safe:
+                line["ca"] = str(safe.ca)
+            print(json.dumps(line), file=out or sys.stdout, flush=True)
+
+        _listen(server, ready, beside, courier)
+
+
+def _listen(server: MockServer, ready: object, beside: Sequence[MockServer], courier: Courier) -> None:
+    try:
+        run_forever(server, ready, *beside, errand=courier.run)  # type: ignore[arg-type]
+    except OSError as error:
+        raise UsageError(f"the mock cannot listen: {error.strerror or error}") from None
+
+
+def _keys(mock: Mock) -> dict[str, object]:
+    keys = {host.provider.name: mock.key(host.provider.name) for host in mock.hosts}
+    return {"key": next(iter(keys.values()), None), "keys": keys}
+
+
+@contextlib.contextmanager
+def _certificate(host: str) -> Iterator[Safe]:
+    """A certificate for this machine's names, made for this run alone."""
+    try:
+        import trustme
+    except ImportError:
+        raise UsageError("--tls needs the extra `wireproof[tls]`") from None
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1", "::1", *({host} - {"0.0.0.0", "::"})).configure_cert(context)  # noqa: S104 - compared, not bound
+    with tempfile.TemporaryDirectory(prefix="wireproof-") as folder:
+        file = Path(folder) / "ca.pem"
+        authority.cert_pem.write_to_path(str(file))
+        yield Safe(context, file)
+
+
+# ------------------------------------------------------------------------------------ as a program
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Read the command line of `mocks/server.py`, and serve."""
+    asked = _parser().parse_args(words)
+    clock = SteppedClock() if asked.stepped else ScaledClock(asked.time_scale) if asked.time_scale != 1 else RealClock()
+    try:
+        specs = asked.spec or ["all"]
+        serve(
+            [endpoint for spec in specs for endpoint in resolve(spec)],
+            host=asked.host,
+            port=asked.port,
+            clock=clock,
+            seed=asked.seed,
+            mood=asked.mood,
+            tls=asked.tls,
+            control_port=None if asked.no_control else asked.control_port,
+            allow_targets=asked.allow_target,
+            journal=not asked.no_journal,
+            limits=asked.limits,
+        )
+    except WireproofError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the reason, for a person
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mocks/server.py", description="Serve contracts as a mock.")
+    parser.add_argument("spec", nargs="*", help="endpoint, provider, model, path, or all")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--mood", help="a name from mocks/moods, or a file")
+    parser.add_argument("--time-scale", type=float, default=1.0, help="how many times faster than real time")
+    parser.add_argument("--stepped", action="store_true", help="time moves only by the control API")
+    parser.add_argument("--limits", action="store_true", help="let the declared rate limits count")
+    parser.add_argument("--tls", action="store_true", help="with a throw-away certificate")
+    parser.add_argument("--control-port", type=int, default=0)
+    parser.add_argument("--no-control", action="store_true")
+    parser.add_argument("--no-journal", action="store_true", help="faster; the journal stays empty")
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="HOST:PORT", help="webhooks may go there"
+    )
+    return parser

@@ -1,0 +1,207 @@
+"""What a mock was asked and what it said: a ring of the last exchanges, and counts that never forget."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from wireproof.mock.answer import Answer
+from wireproof.mock.engine import Mock
+from wireproof.model import Call, Exchange
+from wireproof.runlog import encode
+
+MOST = 10_000
+"""Exchanges that are kept."""
+MOST_BYTES = 64 << 20
+"""Bytes of bodies that are kept."""
+_MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One exchange, and what made its reply."""
+
+    exchange: Exchange
+    rule: str
+
+
+class Journal:
+    """Hears every exchange of a mock. Keys are masked as they come in: a client may have sent a real one."""
+
+    def __init__(self, mock: Mock, start: float, wall: float, most: int = MOST) -> None:
+        self.mock = mock
+        self.start = start
+        self.wall = wall
+        self.lines: deque[Line] = deque(maxlen=most)
+        self.heard = 0
+        self.counts: Counter[tuple[str, int]] = Counter()
+        """Calls by operation and status code; 0: no reply."""
+        self._held = 0
+
+    def hear(self, call: Call, answer: Answer, at: float, channel: str = "http") -> None:
+        """Keep one call and its answer; `at` in seconds of the mock's clock."""
+        self.heard += 1
+        broke = _broke(answer)
+        self.counts[answer.operation, 0 if broke else answer.reply.status] += 1
+        exchange = Exchange(
+            seq=self.heard,
+            call=self._masked(call),
+            reply=None if broke in ("reset", "timeout") else answer.reply,
+            broke=broke,
+            at=round(at - self.start, 6),
+            took=round(answer.after, 6),
+            operation=answer.operation,
+            job=answer.job or None,
+            credential=self.mock.credential(call),
+            channel=channel,
+            purpose=answer.rule,
+        )
+        if len(self.lines) == self.lines.maxlen:
+            self._held -= _size(self.lines.popleft().exchange)
+        self.lines.append(Line(exchange, answer.rule))
+        self._held += _size(exchange)
+        while self._held > MOST_BYTES and len(self.lines) > 1:
+            self._held -= _size(self.lines.popleft().exchange)
+
+    def _masked(self, call: Call) -> Call:
+        secret = {host.provider.auth.header.lower() for host in self.mock.hosts} | {"authorization", "cookie"}
+        headers = tuple((n, _mask(v) if n.lower() in secret else v) for n, v in call.headers)
+        places = [element for host in self.mock.hosts for element in self._logins(host)]
+        body = call.body
+        if places and b"{" in body and any(place.encode() in body for place in places):
+            body = _masked_body(body, places)
+        return replace(call, headers=headers, body=body)
+
+    def _logins(self, host: Any) -> Iterator[str]:
+        """The names under which a key may stand in a body."""
+        for channel in host.provider.channels.values():
+            login = channel.get("login", {}) if isinstance(channel, dict) else {}
+            for element in (login.get("element"), login.get("send")):
+                yield from (name for name, value in (element or {}).items() if value == "{key}")
+
+    def since(self, number: int = 0) -> list[Line]:
+        """The kept exchanges after that number."""
+        return [line for line in self.lines if line.exchange.seq > number]
+
+    def clear(self, start: float) -> None:
+        """Forget everything; times count from `start` on."""
+        self.start = start
+        self.heard = self._held = 0
+        self.lines.clear()
+        self.counts.clear()
+
+
+def _mask(value: str) -> str:
+    word, space, _ = value.partition(" ")
+    return f"{word} {_MASK}" if space else _MASK
+
+
+def _masked_body(body: bytes, places: Iterable[str]) -> bytes:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return _MASK.encode()
+    return json.dumps(_without(value, set(places))).encode()
+
+
+def _without(value: Any, places: set[str]) -> Any:
+    match value:
+        case dict():
+            return {name: _MASK if name in places else _without(inner, places) for name, inner in value.items()}
+        case list():
+            return [_without(inner, places) for inner in value]
+    return value
+
+
+def _broke(answer: Answer) -> str | None:
+    delivery = answer.delivery
+    if delivery.silence:
+        return "timeout"
+    if delivery.reset and delivery.cut_after is None:
+        return "reset"
+    return "truncated" if delivery.cut_after is not None else None
+
+
+def _size(exchange: Exchange) -> int:
+    return len(exchange.call.body) + (len(exchange.reply.body) if exchange.reply else 0) + 500
+
+
+def as_lines(lines: Iterable[Line]) -> str:
+    """JSON lines, one `{"exchange": …, "rule": …}` each."""
+    return "".join(json.dumps({"exchange": encode(line.exchange), "rule": line.rule}) + "\n" for line in lines)
+
+
+def as_har(lines: Iterable[Line], wall: float) -> str:
+    """HAR 1.2; our own fields begin with `_`."""
+    entries = [_entry(line, wall) for line in lines]
+    log = {"version": "1.2", "creator": {"name": "wireproof mock", "version": "1"}, "pages": [], "entries": entries}
+    return json.dumps({"log": log})
+
+
+def _entry(line: Line, wall: float) -> dict[str, Any]:
+    exchange = line.exchange
+    began = datetime.fromtimestamp(wall + exchange.at, UTC).isoformat(timespec="milliseconds")
+    took = round(exchange.took * 1000, 3)
+    return {
+        "startedDateTime": began,
+        "time": took,
+        "request": _request(exchange.call),
+        "response": _response(exchange),
+        "cache": {},
+        "timings": {"send": 0, "wait": took, "receive": 0},
+        "comment": line.rule,
+        "_seq": exchange.seq,
+        "_operation": exchange.operation,
+        "_job": exchange.job,
+        "_broke": exchange.broke,
+        "_channel": exchange.channel,
+    }
+
+
+def _request(call: Call) -> dict[str, Any]:
+    query = [part.partition("=") for part in urlsplit(call.url).query.split("&") if part]
+    request: dict[str, Any] = {
+        "method": call.method,
+        "url": call.url,
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _pairs(call.headers),
+        "queryString": [{"name": name, "value": value} for name, _, value in query],
+        "headersSize": -1,
+        "bodySize": len(call.body),
+    }
+    if call.body:
+        kind = call.header("content-type") or "application/octet-stream"
+        request["postData"] = {"mimeType": kind, "params": [], "text": call.body.decode("utf-8", "replace")}
+    return request
+
+
+def _response(exchange: Exchange) -> dict[str, Any]:
+    reply = exchange.reply
+    body, headers = (reply.body, reply.headers) if reply else (b"", ())
+    content: dict[str, Any] = {"size": len(body), "mimeType": (reply and reply.header("content-type")) or "x-unknown"}
+    try:
+        content["text"] = body.decode()
+    except UnicodeDecodeError:
+        content |= {"text": base64.b64encode(body).decode("ascii"), "encoding": "base64"}
+    return {
+        "status": reply.status if reply else 0,
+        "statusText": "",
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _pairs(headers),
+        "content": content,
+        "redirectURL": (reply and reply.header("location")) or "",
+        "headersSize": -1,
+        "bodySize": len(body),
+    }
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in pairs]
