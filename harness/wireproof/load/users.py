@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,13 +25,16 @@ from locust import FastHttpUser, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
+from wireproof import __version__
+from wireproof.errors import UsageError, WireproofError
 from wireproof.load import folder as files
 from wireproof.load import money, plans
 from wireproof.load.conduct import Heard
 from wireproof.load.hand import Hand, Slot
 from wireproof.load.hub import Hub
-from wireproof.load.settings import Settings, bases
+from wireproof.load.settings import Settings, bases, is_loopback
 from wireproof.model import Call, Reply
+from wireproof.runlog import atomic_write
 
 CHANNEL = "wireproof"
 PULSE = 0.5
@@ -258,6 +262,108 @@ class Room:
             gevent.sleep(0.1)
             if self.hub is not None and self.hub.begun and not self.hub.finished:
                 self.hub.tick(self.workers())
+
+
+# ------------------------------------------------------------------------------------ under `locust`
+
+
+def _options(parser: Any) -> None:
+    """What `locust` is told besides its own options. No key is among them: options travel in the clear."""
+    group = parser.add_argument_group("wireproof")
+    group.add_argument("--spec", default="", help="endpoints whose jobs are interleaved, separated by commas")
+    group.add_argument("--plan", default="", help="name or file of the plan")
+    group.add_argument("--budget", default="", help="how much may be spent, such as 0.50USD")
+    group.add_argument("--live", action="store_true", help="use a target that is not on this machine")
+    group.add_argument("--report-dir", default="reports/runs", help="where the run is kept")
+
+
+def _plain_settings(environment: Environment) -> Settings:
+    """What a run under `locust` was asked for: its options, else what the user class says."""
+    options = environment.parsed_options
+    chosen = next((c for c in environment.user_classes if issubclass(c, JobUser) and c.spec), JobUser)
+    specs = (options.spec or chosen.spec or "all").split(",")
+    asked = Settings(specs=tuple(specs), bases={}, plan=options.plan or chosen.plan or "smoke", rooms=str(Path.cwd()))
+    found = bases(asked.endpoints(), environment.host or chosen.host)
+    budget = tuple(filter(None, [options.budget]))
+    if not all(map(is_loopback, found.values())) and not (options.live and budget):
+        raise UsageError("the target is not on this machine, so its jobs may cost money: add --live and --budget")
+    place = files.make(Path(options.report_dir), time.time())
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof"
+    paid = not all(map(is_loopback, found.values()))
+    return replace(
+        asked, bases=found, budget=budget, folder=str(place), nonce=chance.token_hex(8), ledger=str(home) if paid else ""
+    )
+
+
+def _begin_plainly(environment: Environment, **_: Any) -> None:
+    """Make an environment of the `locust` command a load test of ours."""
+    if not any(issubclass(c, JobUser) for c in environment.user_classes):
+        return
+
+    def over() -> None:
+        quits = environment.parsed_options.headless or environment.parsed_options.autostart
+        gevent.spawn(room.runner.quit if quits else room.runner.stop)
+
+    room = Room(environment, lambda: _plain_settings(environment), over)
+
+    def start(**_: Any) -> None:
+        room.renew()
+        if isinstance(room.runner, WorkerRunner):
+            return
+        try:
+            _keep_manifest(room.prepare())
+        except WireproofError as error:
+            logging.getLogger("wireproof").error("%s", error)
+            environment.process_exit_code = error.exit_code
+            gevent.spawn(room.runner.quit)
+
+    def ended(**_: Any) -> None:
+        # Users are gone by now, and what was in flight is kept as cut off: let it be told.
+        if room.hand is not None:
+            room.hand.stopped = True
+            room.hand._settle_down()
+        if room.hub is not None and not room.hub.finished and isinstance(room.runner, MasterRunner):
+            ends = time.monotonic() + 3.0
+            while not room.hub.finished and time.monotonic() < ends:
+                gevent.sleep(0.02)
+        _sum_up(environment, room)
+
+    environment.events.test_start.add_listener(start)
+    environment.events.spawning_complete.add_listener(lambda **_: room.begin())
+    environment.events.test_stop.add_listener(ended)
+
+
+def _keep_manifest(hub: Hub) -> None:
+    settings = hub.settings
+    told = {
+        "id": Path(settings.folder).name,
+        "version": __version__,
+        "target": ",".join(sorted(set(settings.bases.values()))),
+        "endpoints": [endpoint.name for endpoint in settings.endpoints()],
+        "plan": hub.plan.name,
+        "seed": hub.plan.seed,
+        "budget": list(settings.budget),
+        "settings": json.loads(settings.to_json()),
+    }
+    atomic_write(Path(settings.folder) / files.MANIFEST, json.dumps(told, indent=2))
+
+
+def _sum_up(environment: Environment, room: Room) -> None:
+    """Write the summary of a test under `locust`, and take its verdict as the exit code."""
+    if room.hub is None or isinstance(room.runner, WorkerRunner):
+        return
+    from wireproof.load import command, summing, terminal
+
+    room.hub.close()
+    summary = command.summed(Path(room.hub.settings.folder))
+    environment.process_exit_code = summing.exit_code(summary)
+    print(terminal.render(summary), file=sys.__stderr__)
+    print(f"kept in {room.hub.settings.folder}", file=sys.__stderr__)
+    room.hub = None
+
+
+events.init_command_line_parser.add_listener(_options)
+events.init.add_listener(_begin_plainly)
 
 
 # ------------------------------------------------------------------------------ under `wireproof load`
