@@ -198,15 +198,13 @@ def test_pictures_are_uploaded_and_found_again(host: Host) -> None:
     assert httpx.get(stored["imageURL"]).content.startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
-    "message", ["", "{", "null", "[]", '"x"', "[1]", "[[]]", '[{"taskType": "nothing"}]', "\ud800"]
-)
-def test_a_message_that_makes_no_sense_harms_nobody(host: Host, message: str) -> None:
+@pytest.mark.parametrize("message", ["", "{", "null", "[]", '"x"', "[1]", "[[]]", '[{"taskType": "nothing"}]', b"\xff"])
+def test_a_message_that_makes_no_sense_harms_nobody(host: Host, message: str | bytes) -> None:
     with host.line() as line:
-        line.connection.send(message.encode("utf-8", "surrogatepass"), text=message != "\ud800")
-        if message not in ("[]", "\ud800"):
+        line.connection.send(message)
+        if message != "[]":
             assert line.hear()["errors"][0]["code"]
-        assert line.ask({"taskType": "ping", "ping": True})["data"] or line.hear()
+        assert "data" in line.ask({"taskType": "ping", "ping": True})
 
 
 def test_a_lost_reply_drops_the_line_after_the_task_was_taken(host: Host) -> None:
