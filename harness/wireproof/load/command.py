@@ -125,6 +125,7 @@ def run(
         quote = pricing.quote(_first_step(declared), endpoints, _ceilings(budget))
         return Outcome(folder=None, summary=quote.to_json(), exit_code=0 if quote.covered else 4)
     settings = _addressed(settings, endpoints, target, live, ledger_dir)
+    _refuse_what_no_budget_covers(endpoints, _ceilings(budget))
     order = _Order(
         settings=settings,
         plan=declared,
@@ -159,11 +160,18 @@ def _addressed(
         raise UsageError("the target is not on this machine, so its jobs may cost money: add --live and --budget")
     if not settings.budget:
         raise UsageError("a live load test needs --budget, for example --budget 0.50USD")
-    unpriced = [endpoint.name for endpoint in endpoints if endpoint.price is None]
-    if unpriced:
-        raise UsageError(f"no budget can cover {', '.join(unpriced)}: the contract tells no price")
     home = ledger_dir or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof"
     return replace(settings, bases=found, ledger=str(home))
+
+
+def _refuse_what_no_budget_covers(endpoints: Sequence[Endpoint], ceilings: Sequence[money.Money]) -> None:
+    """With a budget every endpoint has a price, in a unit of the budget."""
+    units = {amount.unit for amount in ceilings}
+    for endpoint in endpoints if units else ():
+        if endpoint.price is None:
+            raise UsageError(f"no budget can cover {endpoint.name}: the contract tells no price")
+        if endpoint.price.unit not in units:
+            raise UsageError(f"{endpoint.name} is paid in {endpoint.price.unit}: add a --budget in that unit")
 
 
 def _environment(endpoints: Sequence[Endpoint], settings: Settings, keys: Mapping[str, Secret]) -> dict[str, str]:
@@ -204,7 +212,7 @@ def _refuse_what_is_not_covered(order: _Order, ceilings: Sequence[money.Money]) 
 
 
 def _one(order: _Order, report_dir: Path) -> Outcome:
-    place = _folder(order, report_dir)
+    place = folder.make(report_dir, time.time())
     settings = replace(order.settings, folder=str(place))
     _write_manifest(order, place)
     with _Engine(replace(order, settings=settings), place) as engine:
@@ -214,10 +222,6 @@ def _one(order: _Order, report_dir: Path) -> Outcome:
     if summary["state"] == "not begun" and code != 130:
         raise CouldNotTell(f"the load test never began:\n{_last_words(place)}")
     return Outcome(folder=place, summary=summary, exit_code=code)
-
-
-def _folder(order: _Order, report_dir: Path) -> Path:
-    return folder.make(report_dir, time.time())
 
 
 def _write_manifest(order: _Order, place: Path) -> None:

@@ -127,17 +127,16 @@ def _mistakes(document: reading.Document) -> list[Mistake]:
     found = []
     for error in jsonschema.Draft202012Validator(schema()).iter_errors(document.value):
         pointer = "".join(f"/{part}" for part in error.absolute_path)
-        found.append(Mistake(document.file, _line(document, pointer), pointer, _says(error)))
+        if error.validator == "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            for key in (key for key in error.instance if key not in known):
+                guess = reading.nearest(str(key), known)
+                hint = f"Did you mean {guess}?" if guess else f"Known here: {', '.join(known)}."
+                at = f"{pointer}/{key}"
+                found.append(Mistake(document.file, _line(document, at), at, f"{key!r} is not a key of this place. {hint}"))
+        else:
+            found.append(Mistake(document.file, _line(document, pointer), pointer, str(error.message)[:300]))
     return found
-
-
-def _says(error: Any) -> str:
-    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
-        known = list(error.schema.get("properties", {}))
-        odd = [key for key in error.instance if key not in known]
-        guess = reading.nearest(str(odd[0]), known) if odd else None
-        return f"{odd[0]!r} is not a key of this place. " + (f"Did you mean {guess}?" if guess else f"Known: {known}")
-    return str(error.message)[:300]
 
 
 def _line(document: reading.Document, pointer: str) -> int:

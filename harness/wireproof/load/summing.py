@@ -346,7 +346,7 @@ def _course(jobs: Sequence[JobRecord], pulses: Sequence[Mapping[str, Any]]) -> d
     step = max(1.0, length / _BINS)
     bins = int(length / step) + 1
     rows = {name: [0] * bins for name in ("intended", "sent", "succeeded", "other")}
-    flight = [0] * bins
+    flight = [0.0] * bins
     lag = [0.0] * bins
     for job in jobs:
         rows["intended"][_bin(job.intended, step, bins)] += 1
@@ -354,9 +354,10 @@ def _course(jobs: Sequence[JobRecord], pulses: Sequence[Mapping[str, Any]]) -> d
         lag[_bin(job.sent, step, bins)] = max(lag[_bin(job.sent, step, bins)], job.sent - job.intended)
         if job.ended is not None:
             rows["succeeded" if job.outcome is Outcome.SUCCEEDED else "other"][_bin(job.ended, step, bins)] += 1
-        last = bins - 1 if job.ended is None else _bin(job.ended, step, bins)
-        for at in range(_bin(job.sent, step, bins), last + 1):
-            flight[at] += 1
+        ended = length if job.ended is None else job.ended
+        for at in range(_bin(job.sent, step, bins), _bin(ended, step, bins) + 1):
+            # The mean number in flight: each job counts for the part of the step it was there.
+            flight[at] += max(0.0, min(ended, (at + 1) * step) - max(job.sent, at * step)) / step
     troubles = [
         {"t": round(job.ended or job.sent, 3), "endpoint": job.endpoint, "outcome": job.outcome.value, "problem": job.problem}
         for job in jobs
@@ -365,7 +366,7 @@ def _course(jobs: Sequence[JobRecord], pulses: Sequence[Mapping[str, Any]]) -> d
     return {
         "step": round(step, 3),
         **rows,
-        "in_flight": flight,
+        "in_flight": [round(mean, 3) for mean in flight],
         "lag": [round(value, 5) for value in lag],
         "troubles": troubles[:500],
     }

@@ -1,0 +1,168 @@
+"""Whole load tests over loopback sockets, in processes of their own: nothing lost, nothing overspent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import jsonschema
+import pytest
+from load_world import Freezing, Steady, in_background, kept, processes, unaccounted, until, world
+
+from wireproof.errors import UsageError
+from wireproof.load import folder
+from wireproof.load.command import run, summed
+from wireproof.load.record import Outcome
+from wireproof.rooms import shipped
+
+QUICK = "download: false\npoll: 100ms\ndrain: 5s\n"
+
+
+def test_the_smoke_plan_on_two_workers_keeps_every_job_and_tells_a_summary_of_the_published_form(tmp_path):
+    with world(tmp_path, Steady(0.2), "segmind/p-image-edit", "runware/p-image-edit") as here:
+        outcome = here.run("smoke", workers=2, rate=8.0, seconds=1.5)
+        jobs = kept(outcome)
+        assert not unaccounted(here, outcome)
+    schema = json.loads((shipped("specs") / "schema" / "load-summary.schema.json").read_text())
+    jsonschema.validate(outcome.summary, schema)
+    assert len(jobs) == len(here.taken) == 12
+    assert {job.outcome for job in jobs} == {Outcome.SUCCEEDED}
+    assert {job.worker for job in jobs} == {0, 1}
+    assert [sum(job.endpoint == e.name for job in jobs) for e in here.endpoints] == [6, 6]
+    assert outcome.exit_code in (0, 5)
+    assert (outcome.folder / "calls.hlog").read_text().startswith("#[Histogram log format version 1.3]")
+
+
+def test_latency_counts_from_the_intended_start_while_the_host_is_frozen(tmp_path):
+    plan = "blocking: true\ndownload: false\nconcurrency: 60\nphases: [{name: m, rate: 20/s, for: 3s}]\n"
+    with world(tmp_path, Steady(0.02), wrap=lambda mock: Freezing(mock, 1.0, 1.0)) as here:
+        jobs = kept(here.run(here.plan(plan)))
+    frozen = [job for job in jobs if 1.0 < job.intended < 1.9]
+    assert len(frozen) >= 17
+    for job in frozen:
+        assert job.end - job.intended == pytest.approx(2.02 - job.intended, abs=0.15)
+
+
+@pytest.mark.parametrize(("workers", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
+def test_an_interrupted_run_keeps_every_job_that_the_host_took(tmp_path, workers, number):
+    with world(tmp_path, Steady(0.5)) as here:
+        plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 60s}]\n")
+        wait = in_background(lambda: here.run(plan, workers=workers))
+        until(lambda: len(here.taken) > 8)
+        os.kill(processes("hub")[0], number)
+        outcome = wait()
+        assert not unaccounted(here, outcome)
+    assert outcome.exit_code == 130
+    assert len(kept(outcome)) == len(here.taken)
+
+
+def test_a_worker_that_is_killed_loses_none_of_the_jobs_it_had_started(tmp_path):
+    with world(tmp_path, Steady(0.7)) as here:
+        plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 2s}]\n")
+        wait = in_background(lambda: here.run(plan, workers=2))
+        until(lambda: len(here.taken) > 12)
+        os.kill(processes("worker")[0], signal.SIGKILL)
+        outcome = wait()
+        jobs = kept(outcome)
+        assert not unaccounted(here, outcome)
+    assert len(jobs) == len(here.taken)
+    assert {job.outcome for job in jobs} == {Outcome.SUCCEEDED, Outcome.CENSORED}
+    assert outcome.summary["lost_workers"] == 1
+    assert outcome.summary["health"]["verdict"] != "valid"
+
+
+def test_two_workers_spend_the_whole_budget_and_not_a_cent_more(tmp_path):
+    with world(tmp_path, Steady(0.1)) as here:
+        plan = here.plan(QUICK + "phases: [{name: m, rate: 40/s, for: 20s}]\n")
+        outcome = here.run(plan, workers=2, budget=("0.15USD",))
+        billed = sum((job.cost for job in here.taken.values()), Decimal(0))
+    assert Decimal("0.1425") <= billed <= Decimal("0.15")
+    assert outcome.exit_code in (4, 5)
+    assert outcome.summary["stopped"].startswith("budget")
+
+
+def test_a_closed_plan_keeps_so_many_jobs_in_flight(tmp_path):
+    with world(tmp_path, Steady(0.2)) as here:
+        outcome = here.run(here.plan(QUICK + "phases: [{name: m, users: 5, for: 2s}]\n"))
+    assert outcome.summary["model"] == "closed"
+    assert max(outcome.summary["course"]["in_flight"]) <= 5.1
+    assert 20 <= len(kept(outcome)) <= 50
+
+
+def test_a_run_whose_processes_all_die_can_still_be_summed_up(tmp_path):
+    with world(tmp_path, Steady(0.6)) as here:
+        plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 60s}]\n")
+        wait = in_background(lambda: here.run(plan))
+        until(lambda: len(here.taken) > 8)
+        os.kill(processes("hub")[0], signal.SIGKILL)
+        outcome = wait()
+        assert not unaccounted(here, outcome)
+    assert outcome.summary["state"] == "running"
+    assert outcome.exit_code not in (0, 1)
+    assert summed(outcome.folder)["jobs"] == outcome.summary["jobs"] == len(here.taken)
+
+
+def test_a_target_elsewhere_needs_live_and_a_budget_before_anything_is_sent(tmp_path):
+    with pytest.raises(UsageError, match="--live and --budget"):
+        run(["segmind/p-image"], target="http://192.0.2.1", report_dir=tmp_path)
+    with pytest.raises(UsageError, match="needs --budget"):
+        run(["segmind/p-image"], live=True, report_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_sends_nothing_and_tells_the_price(tmp_path):
+    outcome = run(["segmind/p-image"], "steady", dry_run=True, report_dir=tmp_path, budget=["0.10USD"])
+    assert outcome.exit_code == 4
+    assert Decimal(outcome.summary["worst_cost"][0]["amount"]) > 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_caller_never_imports_locust():
+    code = "import sys, wireproof.load.command; sys.exit('locust' in sys.modules or 'gevent' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_budget_in_another_unit_than_the_price_is_refused_before_anything_is_sent(tmp_path):
+    with pytest.raises(UsageError, match="paid in USD"):
+        run(["segmind/p-image"], target="http://127.0.0.1:9", budget=["5credits"], report_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_started_job_without_an_end_is_read_back_as_cut_off(tmp_path):
+    with world(tmp_path, Steady(0.1)) as here:
+        outcome = here.run(here.plan(QUICK + "phases: [{name: m, rate: 5/s, for: 1s}]\n"))
+    path = outcome.folder / folder.JOBS
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]) + lines[-1][:40])
+    jobs = folder.jobs(outcome.folder)
+    assert len(jobs) == 5
+    assert [job.outcome for job in jobs].count(Outcome.CENSORED) == 1
+    assert all("job" in job.ids for job in jobs)
+
+
+def test_locust_itself_runs_the_front_door(tmp_path):
+    door = Path(__file__).resolve().parents[1] / "loadtests" / "locustfile.py"
+    with world(tmp_path, Steady(0.2)) as here:
+        harness = str(door.parents[1] / "harness")
+        environment = {**os.environ, "SEGMIND_API_KEY": here.mock.key("segmind"), "PYTHONPATH": harness}
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "locust", "-f", str(door), "--headless", "-u", "12", "-r", "12"]
+            + ["--host", here.url, "--report-dir", str(tmp_path / "runs")],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=40,
+            check=False,
+        )
+        assert time.monotonic() - began < 30
+        assert len(here.taken) == 12
+    assert done.returncode in (0, 5), done.stderr[-800:]
+    (place,) = (tmp_path / "runs").iterdir()
+    assert json.loads((place / folder.SUMMARY).read_text())["jobs"] == 12
