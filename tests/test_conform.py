@@ -165,7 +165,14 @@ def test_findings_point_to_the_contract_the_exchanges_and_a_curl_line() -> None:
 def test_a_request_bound_ends_the_run_and_is_told() -> None:
     verdict, exchanges = conform(_segmind(), embedded(_segmind()), bounds=Bounds(requests=20))
     assert len(exchanges) == 20
-    assert "max-requests 20" in verdict.summary.stopped
+    assert any("max-requests 20" in note for note in verdict.notes)
+
+
+def test_a_small_run_spends_its_calls_on_what_shows_the_most() -> None:
+    verdict, exchanges = conform(_segmind(), embedded(_segmind(), 0, LaxBound()), bounds=Bounds(requests=100, jobs=10))
+    assert len(exchanges) <= 100
+    assert verdict.summary.jobs <= 10
+    assert "REQ001" in _violations(verdict)
 
 
 def test_no_paid_job_is_submitted_above_the_job_bound() -> None:

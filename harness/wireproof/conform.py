@@ -74,6 +74,15 @@ class Step:
 SEARCHES: Mapping[str, tuple[int, int]] = {"quick": (0, 0), "standard": (60, 0), "thorough": (300, 150)}
 """For each profile: how many forbidden and how many valid requests are drawn, where they cost nothing."""
 
+SMALL = (150, 12)
+"""Bounds on calls and jobs below which the quick profile is chosen by itself."""
+
+MOST_NARROWED = 40
+"""So many single values are tried to find which one of a request was refused."""
+
+LATE = 3.0
+"""Seconds after its result at which a job is looked at again on a clock that is not ours."""
+
 MOST_FOUND = 8
 """So many different findings a search goes on after."""
 
@@ -140,6 +149,10 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
         for i, chosen in enumerate(_ways_to_choose(endpoint, run)):
             told = functools.partial(_blocking, f"run-{i + 1}", {**base, **chosen}, run)
             steps.append(_story_step(endpoint, f"blocking {run.name}", base, told))
+        if profile != "quick":
+            for gift in endpoint.provocations[:1]:
+                told = functools.partial(_blocking, "run-failing", {**base, **run.request.select, **gift.parameters}, run)
+                steps.append(_story_step(endpoint, f"blocking {run.name} that should fail", base, told))
     pairs = _relations(endpoint, base)
     if pairs and profile != "quick":
         steps.append(_jobs_step(endpoint, "relations between jobs", pairs))
@@ -154,11 +167,15 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
 def _relations(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:
     """Two jobs for each metamorphic relation; jobs with the same values serve several relations."""
     jobs: dict[str, cases.Case] = {}
+    seed = endpoint.parameters.get(endpoint.outputs.seed or "")
     for relation in endpoint.outputs.relations:
+        touched = {*relation.first, *relation.second}
+        # What is asked of another parameter is asked under one fixed seed.
+        start = base if seed is None or seed.name in touched else {**base, seed.name: 7}
         for side, change in (("first", relation.first), ("second", relation.second)):
-            values = changed(base, change)
+            values = changed(start, change)
             # Two sides that are equal are two jobs; equal sides of two relations are one.
-            name = f"{side if changed(base, relation.first) == changed(base, relation.second) else ''}{sorted(values.items(), key=str)}"
+            name = f"{side if changed(start, relation.first) == changed(start, relation.second) else ''}{sorted(values.items(), key=str)}"
             jobs.setdefault(name, cases.Case(values=values, purpose=f"valid: for a relation, {relation.name}"))
     return list(jobs.values())
 
@@ -321,10 +338,11 @@ def conform(
     with Sender(transport=transport) as sender:
         driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before, first=first)
         stage = stage_for(endpoint, target, clock, seed)
-        stopped = _drive(endpoint, target, driver, stage, profile, began)
+        stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
     exchanges = tuple(driver.exchanges)
     _must_have_answered(endpoint, target, exchanges)
-    return verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped), exchanges
+    told = verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped)
+    return replace(told, notes=(*told.notes, *left_out)), exchanges
 
 
 def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int) -> Stage:
@@ -358,24 +376,90 @@ def _origin(url: str) -> str:
 
 def _drive(
     endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, profile: str, began: Callable[[Step], None]
-) -> str:
-    """Carry out the plan; why it ended before its end, or ''."""
+) -> tuple[str, list[str]]:
+    """Carry out the plan; why it was cut short, or '', and what was left out because the run was asked to be small."""
+    steps = plan(endpoint, profile=_fitting(profile, driver.bounds), embedded=target.mock is not None)
+    left_out: list[str] = []
     try:
-        for step in plan(endpoint, profile=profile, embedded=target.mock is not None):
+        for step in steps:
             began(step)
-            if step.name == "forbidden requests" and target.paid:
-                _wary(driver, step, stage)
-            else:
-                driver.run(step.make(stage), together=step.together)
+            try:
+                _carry_out(step, target, driver, stage)
+            except Stopped as end:
+                if not end.chosen:
+                    raise
+                left_out.append(f"{step.name}: not done, or not all of it, because {end.why}.")
             _must_be_there(target, driver)
-        if any(SEARCHES[profile]) and not target.paid:
+        _round_off(endpoint, target, driver, stage, profile)
+    except Stopped as end:
+        return ("", [*left_out, f"The rest was left out because {end.why}."]) if end.chosen else (str(end), left_out)
+    except OverBudget as end:
+        return str(end), left_out
+    return "", left_out
+
+
+def _fitting(profile: str, bounds: Bounds) -> str:
+    """The profile that fits into the bounds: a small run spends its calls on what shows the most."""
+    small = (bounds.requests is not None and bounds.requests <= SMALL[0]) or (bounds.jobs is not None and bounds.jobs <= SMALL[1])
+    return "quick" if small else profile
+
+
+def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage) -> None:
+    if step.name == "forbidden requests" and target.paid:
+        _wary(driver, step, stage)
+    else:
+        driver.run(step.make(stage), together=step.together)
+
+
+def _round_off(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, profile: str) -> None:
+    """What depends on what was seen: narrower tries, a second chance, a search, and a late look back."""
+    if not target.paid:
+        _narrow(endpoint, driver, stage)
+        _second_chance(endpoint, driver, stage)
+        if any(SEARCHES[profile]) and driver.bounds.requests is None:
             _search(endpoint, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
-        _after_a_while(endpoint, target, driver, stage)
-        if target.mock is not None:
-            _rehearse(endpoint, target.mock, driver, stage)
-    except (Stopped, OverBudget) as end:
-        return str(end)
-    return ""
+    _after_a_while(endpoint, target, driver, stage)
+    if target.mock is not None:
+        _rehearse(endpoint, target.mock, driver, stage)
+
+
+def _narrow(endpoint: Endpoint, driver: Driver, stage: Stage) -> None:
+    """Valid requests that were refused, tried again with one of their values at a time: which one is it?"""
+    submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
+    base = cases.base(endpoint)
+    trace = read(endpoint, driver.exchanges, urlsplit(stage.base).path.rstrip("/"))
+    refused = {one.evidence[0] for one in judge(trace, [CHECKS["REQ002"]])}
+    tried: set[str] = set()
+    for seen in trace.seen:
+        if seen.seq not in refused or submit is None:
+            continue
+        for name, value in seen.values.items():
+            parameter = endpoint.parameters.get(name)
+            if parameter is None or base.get(name, cases.ABSENT) == value:
+                continue
+            values = {**base, **cases.satisfying(parameter.matters, endpoint), name: value}
+            fact = f"{name}={str(value)[:40]}"
+            if fact in tried or len(tried) >= MOST_NARROWED:
+                continue
+            tried.add(fact)
+            id = stage.new_id(f"narrow:{fact}")
+            call = requests.build(endpoint, submit, stage.base, values=values, job=id, key=stage.key)
+            want = Want(call=call, at=stage.clock.now(), operation=submit.name, purpose=f"valid: {fact}", paid=True)
+            driver.run([stories.single(want, stage.clock)])
+
+
+def _second_chance(endpoint: Endpoint, driver: Driver, stage: Stage) -> None:
+    """Operations that start a job and were never answered well, tried twice more."""
+    good = {
+        seen.operation.name
+        for seen in read(endpoint, driver.exchanges, urlsplit(stage.base).path.rstrip("/")).seen
+        if seen.operation and seen.reading and seen.reading.alternative
+    }
+    for operation in endpoint.operations.values():
+        if operation.does.bills and operation.name not in good:
+            for i in range(2):
+                values = {**cases.base(endpoint), **operation.request.select}
+                driver.run([stories.whole_job(stage, f"again-{operation.name}-{i}", values, "valid: once more", operation=operation)])
 
 
 def near(target: Target) -> bool:
@@ -466,6 +550,9 @@ def _after_a_while(endpoint: Endpoint, target: Target, driver: Driver, stage: St
     record = endpoint.provider.retention.record.seconds
     if target.mock is not None and record:
         stage.clock.sleep(record * 0.5)
+    elif done:
+        first = done[0].end[0].exchange.at + (driver.started or 0.0)
+        stage.clock.sleep(max(0.0, first + LATE - stage.clock.now()))
     _again(driver, stage, done, "asked again late")
     if target.mock is not None and record:
         stage.clock.sleep(record)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import JobTrace, Seen
+from wireproof.check.trace import JobTrace, Seen, misplaced_word
 from wireproof.lifecycle import Status, is_final, may_follow
 from wireproof.model import Confidence, Does, Evidence, Finding, Kind, Means, State
 from wireproof.wire.bodies import MISSING
@@ -53,7 +53,7 @@ def a_final_state_is_final(job: JobTrace) -> Iterator[Finding]:
     failure is a picture that is not there, a failure that turns into a success one that is paid and lost.
     """
     for (before, was), (after, now) in _changes(job):
-        if is_final(was) and not _is_result(after) and not _is_result(before):
+        if is_final(was):
             yield _moved(job, before, after, was, now, "after the job was over, its state changed")
 
 
@@ -69,7 +69,8 @@ def a_job_never_goes_back(job: JobTrace) -> Iterator[Finding]:
 
 
 def _changes(job: JobTrace) -> Iterator[tuple[tuple[Seen, Status], tuple[Seen, Status]]]:
-    for before, after in pairwise(list(job.told)):
+    """Each change of what the status operation tells; what the result says is compared by JOB007."""
+    for before, after in pairwise([pair for pair in job.told if not _is_result(pair[0])]):
         if before[1] is not after[1]:
             yield before, after
 
@@ -104,10 +105,11 @@ def a_state_comes_with_its_documented_code(job: JobTrace) -> Iterator[Finding]:
     """
     for seen in job.news:
         reading = seen.reading
-        if reading is None or reading.word is None or reading.word not in job.endpoint.provider.states or seen.reply is None:
+        word = (reading.word or misplaced_word(seen)) if reading else None
+        if reading is None or word not in job.endpoint.provider.states or seen.reply is None:
             continue
-        proper = [a for a in reading.operation.alternatives if reading.word in a.states]
-        if not proper or (reading.alternative is not None and reading.word in reading.alternative.states):
+        proper = [a for a in reading.operation.alternatives if word in a.states]
+        if not proper or (reading.alternative is not None and word in reading.alternative.states):
             continue
         if reading.operation.does is Does.SUBMIT:
             # A fast host may already be further than the first state.
@@ -117,8 +119,8 @@ def a_state_comes_with_its_documented_code(job: JobTrace) -> Iterator[Finding]:
             continue
         binding = [a for a in proper if a.evidence.binds]
         yield finding(
-            f"{reading.word} was served with {seen.reply.status}",
-            subject=f"{reading.word} with {seen.reply.status}",
+            f"{word} was served with {seen.reply.status}",
+            subject=f"{word} with {seen.reply.status}",
             proof=(binding or proper)[0].evidence,
             where=proper[0].where,
             evidence=[seen.seq],

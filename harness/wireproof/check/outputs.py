@@ -108,6 +108,9 @@ def _declared(exchange: Exchange) -> str:
     return (exchange.reply.header("content-type") or "").partition(";")[0].strip().lower() if exchange.reply else ""
 
 
+_NEUTRAL = frozenset({"application/octet-stream", "binary/octet-stream"})
+"""Types that say nothing: stores give them to whatever they keep."""
+
 _MIME = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/webp": "webp"}
 
 
@@ -224,7 +227,9 @@ def a_picture_is_of_the_type_it_says(job: JobTrace) -> Iterator[Finding]:
     Browsers and stores go by the type; a wrong one breaks display and caching.
     """
     for seq, picture, declared in _pictures(job):
-        if declared in _MIME and picture.magic in ("png", "jpeg", "webp") and _MIME[declared] != picture.magic:
+        if not declared or picture.magic not in ("png", "jpeg", "webp") or declared in _NEUTRAL:
+            continue
+        if _MIME.get(declared) != picture.magic:
             yield finding(
                 f"the picture is {picture.magic} and says {declared}",
                 subject="media type",

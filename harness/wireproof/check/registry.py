@@ -65,7 +65,8 @@ def _hear(one: Check, trace: Trace) -> Iterator[Finding]:
             yield from one.judge(seen)
     elif one.reads is JobTrace:
         for job in trace.jobs:
-            yield from one.judge(job)
+            if not job.tangled:
+                yield from one.judge(job)
     else:
         yield from one.judge(trace)
 

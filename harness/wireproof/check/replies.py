@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import Seen
+from wireproof.check.trace import Seen, Trace, misplaced_word
 from wireproof.model import Confidence, Credential, Does, Evidence, Finding, Kind, Means, Problem, Severity, Where
 from wireproof.wire import bodies
 from wireproof.wire.bodies import MISSING
@@ -76,7 +76,7 @@ def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding
     reading, reply, operation = seen.reading, seen.reply, seen.operation
     if reading is None or reply is None or operation is None or reply.status in codes(seen.endpoint, operation):
         return
-    if _asked_early(seen) or expected_kinds(seen):
+    if _asked_early(seen) or expected_kinds(seen) or asks_after_nobody(seen) or _word_of(seen):
         return
     known = sorted(codes(seen.endpoint, operation))
     listed = bool(seen.endpoint.provider.listed)
@@ -89,6 +89,16 @@ def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding
         expected=f"one of {', '.join(map(str, known))}",
         actual=str(reply.status),
     )
+
+
+def asks_after_nobody(seen: Seen) -> bool:
+    """Whether a call asks after an id that nobody was given."""
+    return seen.exchange.job is None and "unknown id" in seen.exchange.purpose
+
+
+def _word_of(seen: Seen) -> str | None:
+    """The state word that a reply carries whatever its status code; told of by JOB004."""
+    return misplaced_word(seen)
 
 
 def _asked_early(seen: Seen) -> bool:
@@ -104,7 +114,7 @@ def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
     step and fail there. Fields that the contract does not know are no finding: hosts add them freely.
     """
     reading = seen.reading
-    if reading is None or reading.alternative is None or reading.alternative.shape is None or _is_error(seen):
+    if reading is None or reading.alternative is None or reading.alternative.shape is None or seen.is_error:
         return
     chosen, shape = reading.alternative, reading.alternative.shape
     if reading.body is MISSING:
@@ -134,23 +144,6 @@ def _effective(seen: Seen) -> dict[str, object]:
 def _plain(pointer: str) -> str:
     """A pointer without the numbers of list items, so that the same field is the same subject."""
     return "/".join("*" if part.isdigit() else part for part in pointer.split("/"))
-
-
-def _is_error(seen: Seen) -> bool:
-    """Whether a good status carries the body of an error."""
-    reading, reply = seen.reading, seen.reply
-    if reading is None or reply is None or reply.status >= 300 or not isinstance(reading.body, dict):
-        return False
-    chosen = reading.alternative
-    if chosen is None or chosen.shape is None or chosen.means is Means.FAILED:
-        return False
-    missing = [name for name in chosen.shape.schema.get("required", ()) if name not in reading.body]
-    return bool(missing) and any(_has_form(problem, reading.body) for problem in of_kinds(seen, frozenset(Kind)))
-
-
-def _has_form(problem: Problem, body: dict[str, object]) -> bool:
-    required = problem.shape.schema.get("required", ()) if problem.shape else ()
-    return bool(required) and all(name in body for name in required)
 
 
 @check(id="RPL003", reads=Seen, trips_on=("wrong-content-type", "html-for-json"))
@@ -198,8 +191,11 @@ def _wanted_media(seen: Seen) -> set[str]:
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None:
         return set()
-    if reading.alternative is not None:
-        return {reading.alternative.media}
+    chosen = reading.alternative
+    if chosen is not None:
+        pictures = {a.media for a in reading.operation.alternatives if reply.status in a.statuses and a.media == "image"}
+        # A body that is neither JSON nor a picture is measured by the picture that the operation promises.
+        return pictures if pictures and chosen.media == "json" and reading.body is MISSING else {chosen.media}
     alternatives = {a.media for a in reading.operation.alternatives if reply.status in a.statuses}
     problems = {
         p.media if p.shape is not None else "any" for p in of_kinds(seen, frozenset(Kind)) if reply.status in p.statuses
@@ -216,7 +212,7 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     """
     reply, reading = seen.reply, seen.reading
     kinds = expected_kinds(seen)
-    if reply is None or reading is None or not kinds or reply.status < 300:
+    if reply is None or reading is None or not kinds or reply.status < 300 or asks_after_nobody(seen):
         return
     proper = of_kinds(seen, kinds)
     if not proper or any(reply.status in problem.statuses for problem in proper):
@@ -228,6 +224,8 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     proof = (documented or proper)[0].evidence
     if breach is not None and not breach.binds:
         proof = breach.evidence
+    if _looked_up_first(seen):
+        proof = UNKNOWN
     yield finding(
         f"{_about(seen)}: refused with {reply.status} instead of {_codes(proper)}",
         subject=f"{_group(seen)} -> {reply.status}",
@@ -239,9 +237,17 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     )
 
 
+def _looked_up_first(seen: Seen) -> bool:
+    """Whether a host may have looked for the job before it looked at the key: no contract states the order."""
+    asks = seen.operation is not None and seen.operation.does.asks
+    return asks and not seen.let_in and any(p.kind is Kind.UNKNOWN_JOB for p in (seen.reading.problems if seen.reading else ()))
+
+
 def _group(seen: Seen) -> str:
-    """Refusals of one kind are one subject, whichever value they are for."""
-    return "invalid" if seen.breaches else _about(seen)
+    """Refusals of one kind are one subject, whichever value or key they are for."""
+    if seen.let_in:
+        return "invalid" if seen.breaches else _about(seen)
+    return "without a good key"
 
 
 def _codes(problems: list[Problem]) -> str:
@@ -255,7 +261,7 @@ def a_good_status_carries_no_error(seen: Seen) -> Iterator[Finding]:
     Clients look at the status first. An error in a success is stored as a result, and found out by whoever
     opens the file.
     """
-    if _is_error(seen) and seen.reply is not None and seen.asked is not None:
+    if seen.is_error and seen.reply is not None and seen.asked is not None:
         yield finding(
             f"{seen.asked.operation.name} answered {seen.reply.status} with the body of an error",
             subject=f"{seen.asked.operation.name} error in {seen.reply.status}",
@@ -304,7 +310,7 @@ def what_the_contract_forbids_is_refused(seen: Seen) -> Iterator[Finding]:
     A value that is silently accepted is silently changed: the picture is not what was asked for, it is paid
     for, and nobody is told.
     """
-    if not seen.accepted or not seen.breaches or not seen.let_in or _is_error(seen):
+    if not seen.accepted or not seen.breaches or not seen.let_in or seen.is_error:
         return
     breach = _gravest(seen.breaches)
     if _failed_later(seen) or seen.asked is None:
@@ -332,35 +338,52 @@ def _failed_later(seen: Seen) -> bool:
     return reading is not None and reading.alternative is not None and reading.alternative.means is Means.FAILED
 
 
-@check(id="REQ002", reads=Seen, trips_on=("valid-value-refused",))
-def what_the_contract_allows_is_taken(seen: Seen) -> Iterator[Finding]:
+@check(id="REQ002", reads=Trace, trips_on=("valid-value-refused",))
+def what_the_contract_allows_is_taken(trace: Trace) -> Iterator[Finding]:
     """A request that keeps every documented rule is accepted.
 
     A documented value that is refused breaks callers who did as they were told, most often at the bounds and
     in the rarer allowed values.
     """
+    refused = [seen for seen in trace.seen if _wrongly_refused(seen)]
+    for seen in refused:
+        if any(_is_smaller(other, seen) for other in refused):
+            # A part of this request is refused by itself: that is the finding.
+            continue
+        proof, where = _leaned_on(seen)
+        told = seen.reading.text("problem.message")[:160] if seen.reading else ""
+        status = seen.reply.status if seen.reply else 0
+        yield finding(
+            f"a valid request was refused with {status}: {told or 'no reason given'}",
+            subject=f"valid {_why(seen)}",
+            proof=proof,
+            where=where,
+            evidence=[seen.seq],
+            expected="acceptance",
+            actual=str(status),
+        )
+
+
+def _wrongly_refused(seen: Seen) -> bool:
+    """Whether a valid submit was refused for its values."""
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None or seen.asked is None or not seen.asked.operation.does.bills:
-        return
+        return False
     if seen.accepted or not seen.let_in or expected_kinds(seen) or seen.exchange.credential is Credential.OTHER:
-        return
+        return False
     proper = of_kinds(seen, frozenset({Kind.INVALID}))
     if not (reply.status in (400, 422) or any(reply.status in p.statuses for p in proper)):
-        return
-    if any(p.kind in PASSING or p.kind in (Kind.MODERATED, Kind.UNREACHABLE_MEDIA, Kind.CONFLICT) for p in reading.problems[:1]):
-        return
-    if _provoked(seen):
-        return
-    proof, where = _leaned_on(seen)
-    yield finding(
-        f"a valid request was refused with {reply.status}: {reading.text('problem.message')[:160] or 'no reason given'}",
-        subject=f"valid {_why(seen)}",
-        proof=proof,
-        where=where,
-        evidence=[seen.seq],
-        expected="acceptance",
-        actual=str(reply.status),
-    )
+        return False
+    other = (*PASSING, Kind.MODERATED, Kind.UNREACHABLE_MEDIA, Kind.CONFLICT)
+    return not any(p.kind in other for p in reading.problems[:1]) and not _provoked(seen)
+
+
+def _is_smaller(one: Seen, other: Seen) -> bool:
+    """Whether a request is a real part of another one."""
+    if one.operation is None or other.operation is None or one.operation.name != other.operation.name:
+        return False
+    mine, theirs = one.values, other.values
+    return len(mine) < len(theirs) and all(name in theirs and theirs[name] == value for name, value in mine.items())
 
 
 def _provoked(seen: Seen) -> bool:
@@ -399,7 +422,7 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
 
     A host that lets strangers in shows everybody's pictures to everybody, and bills the wrong person.
     """
-    if seen.operation is None or not seen.operation.auth or seen.reply is None or not seen.accepted or _is_error(seen):
+    if seen.operation is None or not seen.operation.auth or seen.reply is None or not seen.accepted or seen.is_error:
         return
     credential = seen.exchange.credential
     if credential in (Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN):
@@ -407,7 +430,7 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
         named = of_kinds(seen, frozenset({Kind.NO_KEY, Kind.BAD_KEY}))
         yield finding(
             f"{seen.operation.name} let a call in with {'no key' if credential is Credential.NONE else f'a key that is {credential.value}'}",
-            subject=f"{'no key' if credential is Credential.NONE else 'bad key'}",
+            subject="without a good key",
             where=named[0].where if named else auth.where,
             evidence=[seen.seq],
             expected=_codes(named) if named else "a refusal",
@@ -415,33 +438,33 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
         )
 
 
-@check(id="JOB006", reads=Seen, trips_on=("unknown-id-200",))
-def an_unknown_id_is_not_answered_as_a_job(seen: Seen) -> Iterator[Finding]:
+@check(id="JOB006", reads=Trace, trips_on=("unknown-id-200",))
+def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
     """An id that nobody was given is answered as the contract says for unknown ids.
 
     A client that has lost or mistyped an id otherwise polls a job that does not exist, or takes somebody
     else's result for its own.
     """
-    reading, reply = seen.reading, seen.reply
-    if seen.exchange.job is not None or "unknown id" not in seen.exchange.purpose:
-        return
-    if reply is None or reading is None or seen.operation is None or not seen.let_in:
-        return
-    proper = of_kinds(seen, frozenset({Kind.UNKNOWN_JOB, Kind.GONE}))
-    if not proper or any(reply.status in p.statuses for p in proper):
-        return
-    if any(p.kind in PASSING for p in reading.problems[:1]):
-        return
-    lenient = "(odd)" in seen.exchange.purpose and 400 <= reply.status < 500
-    yield finding(
-        f"{seen.operation.name} of an id that nobody was given answered {reply.status}",
-        subject=f"unknown id -> {reply.status // 100}xx",
-        proof=UNKNOWN if lenient else proper[0].evidence,
-        where=proper[0].where,
-        evidence=[seen.seq],
-        expected=_codes(proper),
-        actual=str(reply.status),
-    )
+    asked = [s for s in trace.seen if asks_after_nobody(s) and s.let_in and s.reply is not None and s.operation is not None]
+    repeated = len(asked) > 1 and all(s.reply is not None and s.reply.status >= 500 for s in asked)
+    for seen in asked:
+        proper = of_kinds(seen, frozenset({Kind.UNKNOWN_JOB, Kind.GONE}))
+        status = seen.reply.status if seen.reply else 0
+        if not proper or seen.operation is None or any(status in p.statuses for p in proper):
+            continue
+        if not repeated and seen.reading and any(p.kind in PASSING for p in seen.reading.problems[:1]):
+            continue
+        # An id of another form than the host's own may be refused as malformed.
+        lenient = "(odd)" in seen.exchange.purpose and 400 <= status < 500
+        yield finding(
+            f"{seen.operation.name} of an id that nobody was given answered {status}",
+            subject=f"unknown id -> {status // 100}xx",
+            proof=UNKNOWN if lenient else proper[0].evidence,
+            where=proper[0].where,
+            evidence=[seen.seq],
+            expected=_codes(proper),
+            actual=str(status),
+        )
 
 
 @check(id="RPL007", reads=Seen, trips_on=("host-breaks-off",))
@@ -473,6 +496,8 @@ def a_good_request_is_not_answered_with_a_server_error(seen: Seen) -> Iterator[F
     reply = seen.reply
     if reply is None or reply.status < 500 or seen.asked is None or expected_kinds(seen) or not seen.let_in:
         return
+    if asks_after_nobody(seen) or misplaced_word(seen) or _provoked(seen):
+        return
     if reply.status in codes(seen.endpoint, seen.asked.operation) and seen.asked.operation.does is not Does.OTHER:
         yield finding(
             f"{seen.asked.operation.name}: a good request was answered with {reply.status}",
@@ -483,3 +508,32 @@ def a_good_request_is_not_answered_with_a_server_error(seen: Seen) -> Iterator[F
             expected="a good answer",
             actual=str(reply.status),
         )
+
+
+@check(id="RPL009", reads=Trace, trips_on=("operation-always-500",))
+def every_documented_operation_works(trace: Trace) -> Iterator[Finding]:
+    """An operation that is asked rightly is answered well at least once.
+
+    One 5xx is a bad moment. An operation that fails every time it is tried does not exist, whatever the
+    documents say.
+    """
+    for operation in trace.endpoint.operations.values():
+        tries = [s for s in trace.seen if s.operation and s.operation.name == operation.name and _rightly_asked(s)]
+        bad = [s for s in tries if s.reply is None or s.reply.status >= 500]
+        if len(bad) < 2 or len(bad) < len(tries):
+            continue
+        yield finding(
+            f"{operation.name} failed each of the {len(bad)} times it was asked rightly",
+            subject=f"{operation.name} never works",
+            proof=operation.evidence,
+            where=operation.where,
+            evidence=[s.seq for s in bad[:3]],
+            expected="a good answer",
+            actual=str(bad[0].reply.status if bad[0].reply else bad[0].exchange.broke),
+        )
+
+
+def _rightly_asked(seen: Seen) -> bool:
+    purpose = seen.exchange.purpose
+    staged = purpose.startswith(STAGED) or asks_after_nobody(seen) or "early" in purpose
+    return seen.let_in and not expected_kinds(seen) and not staged and not misplaced_word(seen) and not _provoked(seen)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wireproof.lifecycle import Status, is_final
-from wireproof.model import Credential, Does, Endpoint, Exchange, Operation, Reply
+from wireproof.model import Credential, Does, Endpoint, Exchange, Means, Operation, Reply
 from wireproof.spec.values import effective
 from wireproof.wire import replies, requests
+from wireproof.wire.bodies import collect
 from wireproof.wire.replies import Reading
 from wireproof.wire.requests import Asked, Breach
 
@@ -50,6 +51,22 @@ class Seen:
         return self.reply is not None and self.reply.status < 300
 
     @property
+    def is_error(self) -> bool:
+        """Whether a good status carries the body of an error: it has what an error needs, and nothing that a
+        good reply of the operation would tell."""
+        reading = self.reading
+        if not self.accepted or reading is None or not isinstance(reading.body, dict) or reading.alternative is None:
+            return False
+        chosen = reading.alternative
+        if chosen.shape is None or chosen.means is Means.FAILED:
+            return False
+        lacks = any(name not in reading.body for name in chosen.shape.schema.get("required", ()))
+        if not lacks and reading.found:
+            return False
+        shapes = [p.shape.schema for p in self.endpoint.provider.problems.values() if p.shape is not None]
+        return any(s.get("required") and all(name in reading.body for name in s["required"]) for s in shapes)
+
+    @property
     def let_in(self) -> bool:
         """Whether the call carried a key that the host should know."""
         return self.exchange.credential in (Credential.GOOD, Credential.OTHER, Credential.UNTOLD)
@@ -67,6 +84,8 @@ class JobTrace:
     media: list[Exchange] = field(default_factory=list)
     pictures: dict[tuple[int, int], Any] = field(default_factory=dict)
     """What was learnt of its pictures (`check.media.Picture`), by exchange number and output."""
+    tangled: bool = False
+    """Whether the host gave its id to another job too: nothing that is told of it is surely about it."""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -113,7 +132,7 @@ class JobTrace:
         return [
             seen
             for seen, status in self.told
-            if status is Status.SUCCEEDED and seen.operation and seen.operation.does in carriers
+            if status is Status.SUCCEEDED and seen.operation and seen.operation.does in carriers and not seen.is_error
         ]
 
 
@@ -146,7 +165,19 @@ def read(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str = "") ->
                 job.news.append(seen)
                 if seen.asked.operation.does.bills and (job.submit is None or not job.taken):
                     job.submit = seen
+    _untangle(jobs.values())
     return Trace(endpoint=endpoint, seen=tuple(all_seen), jobs=tuple(jobs.values()))
+
+
+def _untangle(jobs: Iterable[JobTrace]) -> None:
+    """Mark the jobs to which the host gave one id."""
+    owners: dict[str, list[JobTrace]] = {}
+    for job in jobs:
+        if job.taken and job.id is not None and job.submit and job.submit.asked and not job.submit.asked.job:
+            owners.setdefault(job.id, []).append(job)
+    for shared in owners.values():
+        for job in shared if len(shared) > 1 else ():
+            job.tangled = True
 
 
 def _read(endpoint: Endpoint, exchange: Exchange, prefix: str, job: JobTrace | None) -> Iterator[Seen]:
@@ -187,3 +218,15 @@ def _labels(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str) -> d
                 if output.url and label:
                     outputs[output.url] = label
     return found
+
+
+def misplaced_word(seen: Seen) -> str | None:
+    """A state word of the host in a reply whose status code belongs to no reply that may carry one."""
+    reading = seen.reading
+    if reading is None or reading.alternative is not None or not isinstance(reading.body, dict):
+        return None
+    for alternative in reading.operation.alternatives:
+        for found in collect(alternative.shape, reading.body) if alternative.shape else ():
+            if found.name == "job.state" and found.value in seen.endpoint.provider.states:
+                return str(found.value)
+    return None

@@ -46,8 +46,10 @@ Story = Generator[Want, Exchange | None, None]
 class Stopped(Exception):
     """A limit of the run was reached. `why` says which."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, *, chosen: bool = False) -> None:
+        """`chosen`: the size of the run was asked for to be so; nothing went wrong."""
         self.why = why
+        self.chosen = chosen
         super().__init__(why)
 
 
@@ -112,9 +114,9 @@ class Driver:
     def _within_bounds(self, want: Want) -> None:
         bounds = self.bounds
         if bounds.requests is not None and len(self.exchanges) >= bounds.requests:
-            raise Stopped(f"--max-requests {bounds.requests} is reached")
+            raise Stopped(f"--max-requests {bounds.requests} is reached", chosen=True)
         if want.paid and bounds.jobs is not None and self.jobs >= bounds.jobs:
-            raise Stopped(f"--max-jobs {bounds.jobs} is reached")
+            raise Stopped(f"--max-jobs {bounds.jobs} is reached", chosen=True)
         if bounds.seconds is not None and self.clock.now() - (self.started or 0.0) >= bounds.seconds:
             raise Stopped(f"--max-time {bounds.seconds:g} is reached")
 

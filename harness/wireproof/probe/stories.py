@@ -74,6 +74,8 @@ def whole_job(
     yield from _fetch(stage, known, label)
     if start.does is not Does.RUN and known.accepted:
         yield from _once_more(stage, known, label, polls_after)
+        if ask_early:
+            yield from _by_a_stranger(stage, known, label)
 
 
 def _want(ask: Ask, label: str, purpose: str, paid: bool = False, timeout: float | None = None) -> Want:
@@ -94,6 +96,14 @@ def _once_more(stage: Stage, known: Known, label: str, times: int) -> Story:
             operation = stage.endpoint.doing(does)
             if operation is not None:
                 yield ask_after(stage, operation, known.id, label, "asked again after the end", known.links)
+
+
+def _by_a_stranger(stage: Stage, known: Known, label: str) -> Story:
+    """Status and result of a job that exists, asked for without any key."""
+    for does in (Does.STATUS, Does.RESULT):
+        operation = stage.endpoint.doing(does)
+        if operation is not None and operation.auth:
+            yield ask_after(stage, operation, known.id, label, "asked without a key", known.links, credential=Credential.NONE)
 
 
 def ask_after(

@@ -78,6 +78,8 @@ def contract_cadence(poll: Poll, polls: int) -> float:
     return float(min(wait, Decimal(str(most))) if most is not None else wait)
 
 
+_ENDED = frozenset(status for status in Status if is_final(status))
+
 MOST_TROUBLES = 5
 """So many polls in a row may break before a job is given up as lost."""
 
@@ -127,7 +129,9 @@ class Dialogue:
         operation = self.endpoint.doing(Does.RESULT)
         if operation is None or known.result_read or known.status is not Status.SUCCEEDED:
             return Stop("done")
-        return Stop("lost") if known.troubles >= MOST_TROUBLES else self._ask(known, operation, now)
+        if known.troubles >= MOST_TROUBLES:
+            return Stop("lost")
+        return self._ask(known, operation, max(now, self._due(known)) if known.troubles else now)
 
     def _ask(self, known: Known, operation: Operation, at: float) -> Ask:
         handed = known.links.get(operation.link or "")
@@ -153,13 +157,19 @@ class Dialogue:
         known = replace(
             known, accepted=True, id=reading.id or known.id, links={**known.links, **reading.links}, polled_at=at
         )
+        if not known.id and not known.links and self.endpoint.doing(Does.STATUS) and reading.status not in _ENDED:
+            # Taken, and no way to ask after it.
+            return replace(known, refused=True)
         return self._told(known, reading, at)
 
     def _heard_news(self, known: Known, ask: Ask, reading: Reading, reply: Reply, at: float) -> Known:
         if reading.status is None:
             wait = retry_after(reply)
             return replace(known, troubles=known.troubles + 1, not_before=max(known.not_before, at + wait))
-        known = replace(known, troubles=0, links={**known.links, **reading.links})
+        over = known.status is not None and is_final(known.status)
+        # A result that is not there although the job is over is trouble too: it must not be asked for for ever.
+        troubles = known.troubles + 1 if over and not is_final(reading.status) else 0
+        known = replace(known, troubles=troubles, links={**known.links, **reading.links})
         if ask.operation.does is Does.RESULT or self.endpoint.doing(Does.RESULT) is None:
             known = replace(known, result_read=is_final(reading.status))
         return self._told(known, reading, at)
