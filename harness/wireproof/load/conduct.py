@@ -206,9 +206,7 @@ class Conduct:
             deadline=setup.patience,
             follow=setup.may_follow,
         )
-        own = Random(f"{setup.nonce}/{setup.seed}/{self.arrival.k}/id")
-        id = spell(setup.endpoint.provider.id_pattern or "[0-9a-f]{32}", own)
-        known, ask = dialogue.begin(self.label, self._values, setup.operation, id, line.now())
+        known, ask = dialogue.begin(self.label, self._values, setup.operation, self._own_id(), line.now())
         while True:
             line.sleep(ask.at - line.now())
             heard = self._send(ask)
@@ -220,6 +218,14 @@ class Conduct:
             if isinstance(step, Stop):
                 return self._ended(step.why, known, heard, reading)
             ask = step
+
+    def _own_id(self) -> str:
+        """An id of our own making, new in every run, for a host that wants the caller to bring one."""
+        setup = self.setup
+        if not any(field.canonical == "job.id" for field in setup.operation.request.fields):
+            return ""
+        chance = Random(f"{setup.nonce}/{setup.seed}/{self.arrival.k}/id")
+        return spell(setup.endpoint.provider.id_pattern or "[0-9a-f]{32}", chance)
 
     def _send(self, ask: Ask) -> Heard:
         operation = ask.operation

@@ -54,6 +54,7 @@ class _Wire:
         self._hand = user.hand
         self._endpoint = endpoint
         self._used = 0.0
+        self._names: dict[str, str] = {}
 
     def now(self) -> float:
         return self._hand.now()
@@ -82,7 +83,7 @@ class _Wire:
         with self._session.request(
             call.method,
             call.url,
-            name=f"{self._endpoint} {name}",
+            name=self._names.get(name) or self._names.setdefault(name, f"{self._endpoint} {name}"),
             data=call.body or None,
             headers={**dict(call.headers), "Accept-Encoding": "identity"},
             allow_redirects=False,
