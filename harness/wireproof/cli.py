@@ -197,6 +197,7 @@ def check(
     report_dir: ReportDir = RUNS,
     report: Reports = "",
     baseline: Baseline = None,
+    learn: Annotated[Path | None, typer.Option("--learn", help="Write what the run answered of open questions, as a proposed change.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Drive a host through its documented behaviour and judge every answer."""
@@ -205,6 +206,8 @@ def check(
     from wireproof.probe.driver import Bounds
 
     endpoints = _endpoints(spec)
+    if learn is not None and target is None and not live:
+        raise UsageError("--learn needs a host to learn from: give --target or --live; the embedded mock only repeats the contract")
     options = session.CheckOptions(
         target=target,
         live=live,
@@ -217,7 +220,11 @@ def check(
     )
     if dry_run:
         return _dry_run(endpoints, options, as_json)
-    run, stale = _without_known(_watched(endpoints, options, quiet or as_json), baseline)
+    kept = _watched(endpoints, options, quiet or as_json)
+    if learn is not None:
+        session.learn(kept, endpoints, learn)
+        _told(f"what the run answered: {learn}", 0)
+    run, stale = _without_known(kept, baseline)
     _tell(run, report, as_json, quiet)
     raise typer.Exit(stale or session.exit_code(run, Severity(fail_on.value)))
 

@@ -28,6 +28,7 @@ from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.generate import cases
 from wireproof.ledger import Charge, Ledger, Reservation
+from wireproof.load.quantiles import not_seen
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.transport import EngineTransport
@@ -79,6 +80,9 @@ SMALL = (150, 12)
 
 MOST_NARROWED = 40
 """So many single values are tried to find which one of a request was refused."""
+
+FEW = 10
+"""Fewer answers than this say nothing of defects that strike at random."""
 
 LATE = 3.0
 """Seconds after its result at which a job is looked at again on a clock that is not ours."""
@@ -697,9 +701,21 @@ def _notes(trace: Trace, stopped: str) -> Iterator[str]:
         yield f"The run ended before its plan was done: {stopped}."
     if not any(job.outcome is not None and job.outcome.value == "failed" for job in trace.jobs):
         yield "No job failed: how a failure is told was not seen."
+    yield from _odds(trace)
     extra = sorted({name for seen in trace.seen for name in _extra_fields(seen)})
     if extra:
         yield f"Fields that the contract does not know, which hosts add freely: {', '.join(extra[:20])}."
+
+
+def _odds(trace: Trace) -> Iterator[str]:
+    """How rare a defect must be that strikes at random and was not seen: "not seen" is never "not there"."""
+    counts: dict[str, int] = {}
+    for seen in trace.seen:
+        if seen.reading is not None and seen.reading.alternative is not None:
+            counts[seen.reading.operation.name] = counts.get(seen.reading.operation.name, 0) + 1
+    told = [f"{name} {not_seen(count):.1%} ({count} answers)" for name, count in counts.items() if count >= FEW]
+    if told:
+        yield f"A defect that strikes at random and was not seen is rarer than this, with 95 % confidence: {', '.join(told)}."
 
 
 def _extra_fields(seen: Any) -> Iterator[str]:

@@ -87,8 +87,9 @@ class Evidence:
 
     @property
     def binds(self) -> bool:
-        """Whether a host that behaves otherwise breaks a promise of its own."""
-        return self.confidence is Confidence.DOCUMENTED
+        """Whether a host that behaves otherwise breaks a promise of its own. What the page itself leaves open,
+        and another document fills in, is too little for that."""
+        return self.confidence is Confidence.DOCUMENTED and self.place is not Place.ELSEWHERE
 
 
 # ------------------------------------------------------------------------------------ contracts
@@ -490,6 +491,7 @@ class Price:
     terms: tuple[Term, ...]
     billed: Mapping[str, str] = field(default_factory=dict)
     """Outcome (a canonical status, or `refused`) to `full`, `zero`, `maybe` or `unknown`."""
+    billed_evidence: Evidence = Evidence()
     rate: Mapping[str, Decimal] = field(default_factory=dict)
     """What one unit is worth in currencies, where somebody says."""
     rate_evidence: Evidence = Evidence(confidence=Confidence.UNKNOWN)

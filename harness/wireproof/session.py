@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from wireproof import __version__
 from wireproof.conform import Step, Target, conform, embedded, is_loopback, plan
 from wireproof.errors import CouldNotTell, NoKey, UsageError
+from wireproof.learning import answers, proposal
 from wireproof.ledger import FileLedger, Ledger, fingerprint
 from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
 from wireproof.money import Money
@@ -23,7 +24,7 @@ from wireproof.recordings import judge as judge_recording
 from wireproof.recordings import read_recording
 from wireproof.replaying import pick
 from wireproof.replaying import replay as replay_finding
-from wireproof.runlog import RunWriter, load_run
+from wireproof.runlog import RunWriter, atomic_write, load_run
 from wireproof.secrets import Redactor, Secret
 from wireproof.spec.load import resolve
 
@@ -260,6 +261,29 @@ def _serve(standing: Proxy, seconds: float | None, ready: Callable[[str], None])
         worker.join(timeout=5)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def learn(run: Run, endpoints: Sequence[Endpoint], path: Path) -> None:
+    """Write what a run answered of its contracts' open questions, as a proposed change that a person takes over."""
+    prefix = urlsplit(run.target).path.rstrip("/")
+    driven = {verdict.endpoint for verdict in run.verdicts}
+    found = [
+        answer
+        for endpoint in endpoints
+        if endpoint.name in driven
+        for answer in answers(endpoint, own_exchanges(run, endpoint), prefix)
+    ]
+    atomic_write(path, proposal(run, found))
+
+
+def own_exchanges(run: Run, endpoint: Endpoint) -> list[Exchange]:
+    """The exchanges of one endpoint: runs drive their endpoints one after the other, in their order."""
+    ends = [0]
+    for verdict in run.verdicts:
+        ends.append(ends[-1] + verdict.summary.calls)
+    order = [verdict.endpoint for verdict in run.verdicts]
+    index = order.index(endpoint.name)
+    return [e for e in run.exchanges if ends[index] < e.seq <= ends[index + 1]]
 
 
 def replay(folder: Path, number: int, target: str | None = None) -> tuple[Finding, bool, int]:

@@ -308,7 +308,8 @@ def a_job_is_shown_only_to_its_owner(job: JobTrace) -> Iterator[Finding]:
     Ids leak: into logs, tickets and browser histories. Whoever has one must not get the picture with it.
     """
     for seen in job.news:
-        if seen.exchange.credential.value == "other" and seen.accepted:
+        shown = seen.reading is not None and (seen.reading.status is not None or seen.reading.outputs)
+        if seen.exchange.credential.value == "other" and seen.accepted and shown:
             yield finding(
                 "another account was shown the job",
                 subject="shown to another account",

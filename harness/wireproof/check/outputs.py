@@ -345,7 +345,7 @@ def a_failure_is_billed_as_declared(job: JobTrace) -> Iterator[Finding]:
             yield finding(
                 f"the job ended {job.outcome.value} and cost {plain(told)}",
                 subject=f"{job.outcome.value} billed",
-                proof=job.endpoint.price.evidence,
+                proof=job.endpoint.price.billed_evidence,
                 where=job.endpoint.price.where,
                 evidence=[seen.seq],
                 expected="no charge",

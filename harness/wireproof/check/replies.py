@@ -80,10 +80,11 @@ def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding
         return
     known = sorted(codes(seen.endpoint, operation))
     listed = bool(seen.endpoint.provider.listed)
+    beside = operation.does in (Does.OTHER, Does.ACCOUNT)
     yield finding(
         f"{operation.name} answered {reply.status}, which the contract does not list",
-        subject=f"{operation.name} {reply.status}",
-        proof=operation.evidence if listed else UNKNOWN,
+        subject=f"{'beside the jobs' if beside else operation.name} {reply.status}",
+        proof=operation.evidence if listed and not beside else UNKNOWN,
         where=operation.where,
         evidence=[seen.seq],
         expected=f"one of {', '.join(map(str, known))}",

@@ -526,6 +526,7 @@ def _price(page: Page, node: Mapping[str, Any], base: Evidence) -> Price:
             for term in node["terms"]
         ),
         billed=node.get("billed", {}),
+        billed_evidence=page.evidence(node.get("billed_evidence"), "/price/billed_evidence", own),
         rate={unit: Decimal(amount) for unit, amount in node.get("rate", {}).items()},
         rate_evidence=page.evidence(
             node.get("rate_evidence"), "/price/rate_evidence", Evidence(confidence=Confidence.UNKNOWN)
