@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from wireproof.lifecycle import Status
 from wireproof.mock.answer import WHOLE, Answer
@@ -130,7 +130,7 @@ class Mock:
             return plain(400, "This is not an address.")
         origin = f"{parts.scheme}://{parts.netloc}"
         if MEDIA in parts.path and call.method in ("GET", "HEAD"):
-            return self._media(parts.path.rpartition(MEDIA)[2], call, now, wall)
+            return self._media(unquote(parts.path.rpartition(MEDIA)[2]), call, now, wall)
         for host in self.hosts:
             for prefix in (f"/{host.prefix}", ""):
                 if prefix and not parts.path.startswith(prefix + "/"):
