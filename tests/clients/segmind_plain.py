@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import sys
@@ -226,7 +227,7 @@ def downloaded(url: str) -> None:
     for _attempt in range(2):
         try:
             status, _headers, raw = call("GET", urllib.parse.urljoin(URL, url), key=keyed)
-        except Exception as error:  # http.client has errors of its own for half a body
+        except (OSError, http.client.HTTPException) as error:
             if HABIT == "trusts-any-download":
                 return
             trouble = f"the picture broke off: {error!r}"

@@ -1,0 +1,593 @@
+"""Client conformance: a client's command goes through every scenario against a mock of its own, and is judged.
+
+    run = audit(endpoint, ["python", "my_client.py"], choose("all"), report_dir=Path("reports/runs"))
+
+The command is started once for each scenario and told where to go: `WIREPROOF_URL`, `WIREPROOF_KEY`,
+`WIREPROOF_TIME_SCALE`, and what the contract's recipes name. What it sent is judged by `check.client`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote, unquote, urlsplit
+
+from wireproof import __version__
+from wireproof.check.client import RULES, Ended, Played, judge, notes
+from wireproof.check.trace import read
+from wireproof.clock import ScaledClock
+from wireproof.errors import UsageError
+from wireproof.mock.answer import Answer, pieces
+from wireproof.mock.courier import Courier, aim
+from wireproof.mock.effects import Send
+from wireproof.mock.engine import Mock
+from wireproof.mock.scenario import CALM, NotHere, Scenario, Staged, stage
+from wireproof.mock.socket import serving
+from wireproof.model import Call, Cover, Credential, Endpoint, Exchange, Finding, Reply, Run, Severity, Summary, Verdict
+from wireproof.money import Money
+from wireproof.runlog import RunWriter, load_run
+from wireproof.secrets import Redactor, curl
+from wireproof.spec.values import outputs_of, price_of
+
+TIME_SCALE = 10.0
+"""How much faster than real time the mock's clock runs, unless a scenario is paced."""
+FIRST_LIMIT = 12.0
+"""Real seconds that a client has for a scenario before its deadline is waited for on a faster clock."""
+LAST_LIMIT = 15.0
+"""Real seconds that a client's whole patience takes on that faster clock."""
+SILENCE = 62.0
+"""Real seconds after which a client that hangs in a silent call is stopped: time-outs are often not scaled."""
+BUSY = 0.75
+"""Real seconds that a busy machine may be late without anybody's fault."""
+PATIENCE = 600.0
+"""Seconds of the mock's clock: a careful client has given up after twice this or twice the contract's deadline."""
+MOST_TEXT = 256 * 1024
+"""Bytes of the client's own output that are read."""
+_KEYS = re.compile(r"(^|_)(API_?KEY|API_?TOKEN|ACCESS_KEY|SECRET(_KEY)?)(_\d+)?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one scenario."""
+
+    scenario: Scenario
+    played: Played | None = None
+    exchanges: tuple[Exchange, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    why_not: str = ""
+    """Why nothing can be said; empty: it passed or failed for real."""
+    seconds: float = 0.0
+    """Real ones."""
+
+    @property
+    def passed(self) -> bool | None:
+        """None: nothing can be said."""
+        if any(one.severity is Severity.VIOLATION for one in self.findings):
+            return False
+        return None if self.why_not else True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a client is put to the proof."""
+
+    endpoint: Endpoint
+    command: tuple[str, ...]
+    seed: int = 0
+    time_scale: float = TIME_SCALE
+    silence: float = SILENCE
+    """Real seconds; see `SILENCE`."""
+    cwd: Path | None = None
+    heard: Callable[[Exchange], None] = lambda exchange: None
+
+    @property
+    def bound(self) -> float:
+        """Seconds of the mock's clock in which a careful client has given up."""
+        return 2 * max(self.endpoint.provider.poll.deadline.seconds or 0.0, PATIENCE)
+
+
+def audit(
+    endpoint: Endpoint,
+    command: Sequence[str],
+    scenarios: Sequence[Scenario],
+    *,
+    report_dir: Path,
+    seed: int = 0,
+    time_scale: float = TIME_SCALE,
+    parallel: int = 6,
+    silence: float = SILENCE,
+    heard: Callable[[Exchange], None] = lambda exchange: None,
+    done: Callable[[Result], None] = lambda result: None,
+) -> Run:
+    """Put a client through scenarios, keep the run, and give it back as it was kept.
+
+    `heard` is told of every exchange and `done` of every scenario, from several threads. Raises UsageError
+    when the command cannot be started at all.
+    """
+    if not command:
+        raise UsageError("there is no command to start: put your client's behind --")
+    plan = Plan(
+        endpoint=endpoint, command=tuple(command), seed=seed, time_scale=time_scale, silence=silence, heard=heard
+    )
+    results = numbered(play_all(plan, scenarios, parallel=parallel, done=done))
+    return _kept(plan, results, report_dir)
+
+
+# ------------------------------------------------------------------------------------------ playing
+
+
+def play_all(
+    plan: Plan,
+    scenarios: Sequence[Scenario],
+    *,
+    parallel: int = 6,
+    done: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Every scenario once, the calm one first: a client that does not end there proves nothing elsewhere."""
+    found: dict[str, Result] = {}
+    first = [one for one in scenarios if one.name == CALM]
+    for scenario in first:
+        found[scenario.name] = _play(plan, scenario, done)
+    why_not = _proves_nothing(found.get(CALM))
+    rest = sorted((one for one in scenarios if one not in first), key=lambda one: -one.pace)
+    if why_not:
+        found |= {one.name: Result(scenario=one, why_not=why_not) for one in rest}
+    else:
+        with ThreadPoolExecutor(max(1, parallel)) as pool:
+            for result in pool.map(lambda one: _play(plan, one, done), rest):
+                found[result.scenario.name] = result
+    return [found[one.name] for one in scenarios]
+
+
+def _proves_nothing(calm: Result | None) -> str:
+    if calm is None or calm.played is None or calm.played.ended is None:
+        return ""
+    if not calm.exchanges:
+        return "the client called nothing, even when nothing went wrong"
+    if calm.played.ended.code is None:
+        return "the client did not end, even when nothing went wrong"
+    return "the client failed, even when nothing went wrong" if calm.played.ended.code else ""
+
+
+def _play(plan: Plan, scenario: Scenario, done: Callable[[Result], None]) -> Result:
+    began = time.monotonic()
+    try:
+        result = _judged(plan, scenario)
+    except NotHere as why:
+        result = Result(scenario=scenario, why_not=str(why))
+    result = replace(result, seconds=time.monotonic() - began)
+    done(result)
+    return result
+
+
+def _judged(plan: Plan, scenario: Scenario) -> Result:
+    scale = plan.time_scale * scenario.pace
+    result = _once(plan, scenario, scale, _limit(plan, scenario, scale))
+    played = result.played
+    hangs = played is not None and played.ended is not None and played.ended.code is None
+    if (
+        hangs
+        and played
+        and played.ended
+        and played.ended.at < plan.bound
+        and not _is_silent(scenario)
+        and result.exchanges
+    ):
+        # It may still be within a deadline of its own: look again on a clock on which that deadline comes soon.
+        faster = max(scale, plan.bound / LAST_LIMIT)
+        result = _once(plan, scenario, faster, plan.bound / faster)
+    if result.played is None:
+        return result
+    found = tuple(_with_replay(plan.endpoint, result, one) for one in judge(result.played))
+    return replace(result, findings=found, why_not=_why_not(result, found))
+
+
+def _limit(plan: Plan, scenario: Scenario, scale: float) -> float:
+    """Real seconds until a client is stopped."""
+    if _is_silent(scenario):
+        return plan.silence
+    return min(plan.bound / scale, LAST_LIMIT + 5.0) if scenario.pace > 5 else FIRST_LIMIT
+
+
+def _is_silent(scenario: Scenario) -> bool:
+    return any(fault["fault"] == "silence" for fault in scenario.faults)
+
+
+def _why_not(result: Result, found: Sequence[Finding]) -> str:
+    """Why a scenario without a violation proves nothing: its trouble never came up."""
+    if found or result.played is None:
+        return ""
+    if not result.exchanges:
+        return "the client called nothing"
+    scenario = result.scenario
+    if scenario.strikes_by_rule() and not any(
+        e.purpose.startswith("mood ") or "; mood " in e.purpose for e in result.exchanges
+    ):
+        return f"the client never made the call that this is about ({', '.join(sorted(scenario.roles)) or 'any'})"
+    if "several" in scenario.needs and _asked_for(result) < 2:
+        return "the client asked for one picture only"
+    if "webhook" in scenario.needs and not any(e.channel == "webhook" for e in result.exchanges):
+        return "the client named no address to be called at"
+    return ""
+
+
+def _asked_for(result: Result) -> int:
+    played = result.played
+    return max((outputs_of(played.trace.endpoint, s.values) for s in played.submits), default=1) if played else 1
+
+
+@dataclass(slots=True)
+class _Ear:
+    """Hears everything that is said in one scenario, at both origins."""
+
+    plan: Plan
+    scenario: str
+    key: str
+    header: str
+    exchanges: list[Exchange] = field(default_factory=list)
+    foreign: set[int] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def here(self, call: Call, answer: Answer, at: float) -> None:
+        self._keep(call, answer, at, foreign=False)
+
+    def elsewhere(self, call: Call, answer: Answer, at: float) -> None:
+        self._keep(call, answer, at, foreign=True)
+
+    def _keep(self, call: Call, answer: Answer, at: float, *, foreign: bool) -> None:
+        with self.lock:
+            exchange = _exchange(len(self.exchanges) + 1, call, answer, at, self._credential(call))
+            self.exchanges.append(exchange)
+            if foreign:
+                self.foreign.add(exchange.seq)
+        self.plan.heard(exchange)
+
+    def is_waited_on(self, now: float) -> bool:
+        """Whether the client is still to be answered."""
+        with self.lock:
+            return any(e.broke == "timeout" or e.at + e.took > now for e in self.exchanges[-3:])
+
+    def _credential(self, call: Call) -> Credential:
+        given = call.header(self.header)
+        if given is None:
+            return Credential.NONE
+        return Credential.GOOD if self.key in given else Credential.UNKNOWN
+
+
+def _exchange(seq: int, call: Call, answer: Answer, at: float, credential: Credential) -> Exchange:
+    delivery, body = answer.delivery, answer.reply.body
+    broke = "timeout" if delivery.silence else "reset" if delivery.reset and delivery.cut_after is None else None
+    if delivery.cut_after is not None:
+        broke, body = "truncated", body[: delivery.cut_after]
+    return Exchange(
+        seq=seq,
+        call=call,
+        reply=None if broke in ("timeout", "reset") else Reply(answer.reply.status, answer.reply.headers, body),
+        broke=broke,
+        at=round(at, 4),
+        took=round(answer.after + (delivery.drip or 0.0) * (len(pieces(body, delivery)) - 1), 4),
+        operation=answer.operation,
+        credential=credential,
+        purpose=answer.rule,
+    )
+
+
+def _once(plan: Plan, scenario: Scenario, scale: float, limit: float) -> Result:
+    """One run of the command in one scenario. Raises NotHere."""
+    _worth_trying(plan, scenario)
+    with contextlib.ExitStack() as stack:
+        clock = ScaledClock(scale)
+        mock = _Late()
+        key = Mock([plan.endpoint], seed=plan.seed).key(plan.endpoint.provider.name)
+        ear = _Ear(plan, scenario.name, key, plan.endpoint.provider.auth.header)
+        caller = stack.enter_context(_Caller(clock, ear).running())
+        url = stack.enter_context(serving(mock, clock=clock, on_exchange=ear.here, on_effect=caller.take))
+        elsewhere = stack.enter_context(serving(mock, clock=clock, on_exchange=ear.elsewhere, on_effect=caller.take))
+        staged = stage(scenario, plan.endpoint, elsewhere)
+        mock.engine = _mock(plan, staged)
+        ended = _run(plan, _environment(plan.endpoint, url, key, scale), clock, limit, ear.is_waited_on)
+        time.sleep(0.02)  # what the client left on the wire is still heard
+    with ear.lock:
+        exchanges = tuple(ear.exchanges)
+    jobs = [(job.id, job.account) for job in mock.engine.memory]
+    played = Played(
+        scenario=scenario.name,
+        trace=read(plan.endpoint, exchanges),
+        ends=scenario.ends,
+        again=scenario.again,
+        foreign=frozenset(ear.foreign),
+        key=key,
+        slack=BUSY * scale,
+        wall=clock.wall() - clock.now(),
+        taken=len(jobs),
+        ids=frozenset(unquote(id) for id, _ in jobs),
+        bound=max(ended.at, 0.0) if ended.code is None else plan.bound,
+        ended=ended,
+    )
+    return Result(scenario=scenario, played=played, exchanges=exchanges)
+
+
+def _worth_trying(plan: Plan, scenario: Scenario) -> None:
+    """Raises NotHere before anything is started."""
+    stage(scenario, plan.endpoint)
+    if "websocket" in scenario.needs:
+        raise NotHere("the command is driven over HTTP")
+
+
+def _mock(plan: Plan, staged: Staged) -> Mock:
+    return Mock([plan.endpoint], seed=plan.seed, mood=staged.mood, manners=staged.manners)
+
+
+class _Late:
+    """An engine that is there before the mock is: the mock has to know both addresses."""
+
+    engine: Mock
+
+    def answer(self, call: Call, now: float, wall: float) -> Answer:
+        return self.engine.answer(call, now, wall)
+
+
+class _Caller:
+    """Makes the calls that a host makes by itself, to addresses on this machine only."""
+
+    def __init__(self, clock: ScaledClock, ear: _Ear) -> None:
+        self.courier = Courier(clock)
+        self.ear = ear
+        self._lock = threading.Lock()
+        self._enough = threading.Event()
+
+    def take(self, effect: object) -> None:
+        if not isinstance(effect, Send):
+            return
+        place = aim(effect.call.url)
+        with self._lock:
+            if place and place[0] in ("127.0.0.1", "localhost", "::1"):
+                self.courier.targets |= {place}
+            self.courier.take(effect)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[_Caller]:
+        """While the block lasts, what is due is sent; then what was sent is put into the record."""
+        thread = threading.Thread(target=self._work, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._enough.set()
+            thread.join()
+            self._tell()
+
+    def _work(self) -> None:
+        while not self._enough.wait(0.005):
+            if self.courier.next_due() is not None:
+                with self._lock:
+                    asyncio.run(self.courier.run_due())
+
+    def _tell(self) -> None:
+        for record in self.courier.records:
+            for at, status in record.attempts:
+                seq = len(self.ear.exchanges) + 1
+                self.ear.exchanges.append(
+                    Exchange(
+                        seq=seq,
+                        call=record.send.call,
+                        reply=Reply(status),
+                        at=at,
+                        operation="webhook",
+                        channel="webhook",
+                    )
+                )
+
+
+# ------------------------------------------------------------------------------------------ the process
+
+
+def _environment(endpoint: Endpoint, url: str, key: str, scale: float) -> dict[str, str]:
+    """The child's environment: where to go, how fast time runs, and no real key."""
+    filled = {"{url}": url, "{key}": key, "{ws}": "ws" + url.removeprefix("http")}
+    env = {name: "wireproof-dummy" if _KEYS.search(name) else value for name, value in os.environ.items()}
+    for recipe in endpoint.provider.recipes.values():
+        for name, value in (recipe.get("env") or {}).items():
+            env[name] = functools.reduce(lambda text, pair: text.replace(*pair), filled.items(), str(value))
+    env[endpoint.provider.auth.env] = key
+    near = "127.0.0.1,localhost"  # a proxy must not stand between a client and this machine
+    return env | {
+        "WIREPROOF_URL": url,
+        "WIREPROOF_KEY": key,
+        "WIREPROOF_TIME_SCALE": f"{scale:g}",
+        "NO_PROXY": near,
+        "no_proxy": near,
+    }
+
+
+def _run(
+    plan: Plan, env: Mapping[str, str], clock: ScaledClock, limit: float, is_waited_on: Callable[[float], bool]
+) -> Ended:
+    """Start the command, wait for its end, stop it when it takes too long.
+
+    One that hangs in a call has until `plan.silence`: its time-out may well be one of real seconds."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        try:
+            process = subprocess.Popen(
+                plan.command,
+                env=dict(env),
+                cwd=plan.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UsageError(f"{plan.command[0]} cannot be started: {error.strerror or error}") from error
+        code = _waited(process, limit)
+        if code is None and limit < plan.silence and is_waited_on(clock.now()):
+            code = _waited(process, plan.silence - limit)
+        at = clock.now()
+        _stop(process)
+        return Ended(code=code, stdout=_text(out), stderr=_text(err), at=at)
+
+
+def _waited(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit status; None when it does not end in time."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process and what it started: they are one group, and it is ours."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(MOST_TEXT).decode("utf-8", "replace")
+
+
+# ------------------------------------------------------------------------------------------ the run
+
+
+def numbered(results: Sequence[Result]) -> list[Result]:
+    """The results with their exchanges numbered through, each scenario's under its own name."""
+    numbers = itertools.count(1)
+    return [_renumbered(result, numbers) for result in results]
+
+
+def _renumbered(result: Result, numbers: Iterator[int]) -> Result:
+    new = {exchange.seq: next(numbers) for exchange in result.exchanges}
+    name = result.scenario.name
+    return replace(
+        result,
+        exchanges=tuple(replace(e, seq=new[e.seq], job=name, output=_output(e)) for e in result.exchanges),
+        findings=tuple(
+            replace(one, evidence=tuple(new[seq] for seq in one.evidence if seq in new)) for one in result.findings
+        ),
+    )
+
+
+def _output(exchange: Exchange) -> int | None:
+    return 0 if exchange.operation == "media" else None
+
+
+def _with_replay(endpoint: Endpoint, result: Result, one: Finding) -> Finding:
+    shown = next((e for e in reversed(result.exchanges) if e.seq in one.evidence), None)
+    if shown is None or shown.channel != "http":
+        return one
+    auth = endpoint.provider.auth
+    return replace(one, replay=curl(shown.call, env=auth.env, header=auth.header, prefix=auth.prefix))
+
+
+def verdict(endpoint: Endpoint, results: Sequence[Result]) -> Verdict:
+    """What the scenarios say of a client."""
+    prices = [_price(endpoint, result) for result in results if result.played]
+    return Verdict(
+        endpoint=endpoint.name,
+        findings=_folded(results),
+        coverage=tuple(
+            Cover(
+                kind="scenario",
+                name=result.scenario.name,
+                seen=result.passed is not None,
+                why_not=result.why_not,
+                evidence=tuple(e.seq for e in result.exchanges[:1]),
+            )
+            for result in results
+        ),
+        summary=Summary(
+            endpoint=endpoint.name,
+            calls=sum(len(result.exchanges) for result in results),
+            jobs=sum(result.played.taken or 0 for result in results if result.played),
+            seconds=sum(result.seconds for result in results),
+            spent=functools.reduce(Money.__add__, [p for p in prices if p]) if any(prices) else None,
+            stopped=_could_not_tell(results),
+        ),
+        notes=tuple(_notes(results)),
+    )
+
+
+def _price(endpoint: Endpoint, result: Result) -> Money | None:
+    submits = result.played.submits if result.played else []
+    price = price_of(endpoint, submits[-1].values) if submits else None
+    return Money(price.amount * (result.played.taken or 0), price.unit) if price and result.played else None
+
+
+def _folded(results: Sequence[Result]) -> tuple[Finding, ...]:
+    """All findings; a request that breaks the contract in the same way everywhere is told once."""
+    told: dict[tuple[str, str, Severity], Finding] = {}
+    for result in results:
+        for one in result.findings:
+            about = one.subject.partition(":")[2] if one.check == "CLI001" else one.subject
+            told.setdefault((one.check, about, one.severity), one)
+    return tuple(told.values())
+
+
+def _could_not_tell(results: Sequence[Result]) -> str:
+    if any(result.passed is False for result in results):
+        return ""
+    if not any(result.exchanges for result in results):
+        return f"could not tell: the client called nothing at WIREPROOF_URL{_said(results)}"
+    return "" if any(result.passed for result in results) else "could not tell: no scenario came about"
+
+
+def _said(results: Sequence[Result]) -> str:
+    ended = next((r.played.ended for r in results if r.played and r.played.ended), None)
+    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()] if ended else []
+    return f"; it ended with {ended.code if ended else None}: {lines[-1][:200]}" if lines else ""
+
+
+def _notes(results: Sequence[Result]) -> Iterator[str]:
+    for result in results:
+        if result.played:
+            yield from notes(result.played)
+
+
+def _kept(plan: Plan, results: Sequence[Result], report_dir: Path) -> Run:
+    keys = {result.played.key for result in results if result.played}
+    origins = {urlsplit(e.call.url).netloc for result in results for e in result.exchanges}
+    redactor = Redactor([*keys, *(quote(key) for key in keys)], own=origins)
+    writer = RunWriter.create(
+        report_dir,
+        command="client",
+        target="mock",
+        seed=plan.seed,
+        version=__version__,
+        options={"client": " ".join(plan.command), "time_scale": plan.time_scale, "rules": len(RULES)},
+        specs={},
+        keep_bodies=True,
+        redactor=redactor,
+    )
+    with writer:
+        for result in results:
+            for exchange in result.exchanges:
+                writer.exchange(_without_pictures(exchange))
+        writer.verdict(verdict(plan.endpoint, results))
+        folder = writer.close()
+    return load_run(folder)
+
+
+def _without_pictures(exchange: Exchange) -> Exchange:
+    """Pictures were judged already; a run with hundreds of them would be large."""
+    reply = exchange.reply
+    if reply is None or len(reply.body) <= MOST_TEXT or exchange.operation != "media":
+        return exchange
+    return replace(exchange, reply=replace(reply, body=reply.body[:64]))
