@@ -8,7 +8,7 @@ from itertools import pairwise
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, misplaced_word
 from wireproof.lifecycle import Status, is_final, may_follow
-from wireproof.model import Confidence, Does, Evidence, Finding, Kind, Means, State
+from wireproof.model import Confidence, Credential, Does, Evidence, Finding, Kind, Means, State
 from wireproof.wire.bodies import MISSING
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
@@ -120,7 +120,7 @@ def a_state_comes_with_its_documented_code(job: JobTrace) -> Iterator[Finding]:
         binding = [a for a in proper if a.evidence.binds]
         yield finding(
             f"{word} was served with {seen.reply.status}",
-            subject=f"{word} with {seen.reply.status}",
+            subject=f"state with {seen.reply.status}",
             proof=(binding or proper)[0].evidence,
             where=proper[0].where,
             evidence=[seen.seq],
@@ -164,7 +164,7 @@ def status_and_result_agree(job: JobTrace) -> Iterator[Finding]:
         if seen.seq < done.seq or not _is_result(seen) or seen.reply is None or not seen.let_in:
             continue
         status = seen.reading.status if seen.reading else None
-        if status is Status.SUCCEEDED or _passing(seen) or _is_over(job, seen):
+        if status is Status.SUCCEEDED or _passing(seen) or _is_over(job, seen) or _was_there(job, seen):
             continue
         if seen.reply.status < 300 and status is None and not _words(seen):
             continue
@@ -184,6 +184,12 @@ def _is_over(job: JobTrace, seen: Seen) -> bool:
     """Whether the job's retention was over when it was asked after."""
     kept = job.endpoint.provider.retention.record.seconds
     return kept is not None and job.end is not None and seen.exchange.at - job.end[0].exchange.at >= kept
+
+
+def _was_there(job: JobTrace, seen: Seen) -> bool:
+    """Whether a result that is unknown now was told before: then it was forgotten, which JOB008 tells."""
+    earlier = (other for other in job.news if other.seq < seen.seq and _is_result(other) and other.reading)
+    return _says_unknown(seen) and any(o.reading and o.reading.status is Status.SUCCEEDED for o in earlier)
 
 
 def _words(seen: Seen) -> str:
@@ -209,7 +215,9 @@ def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
     retention = job.endpoint.provider.retention
     ended = job.end[0].exchange.at if job.end else None
     for seen in job.news:
-        if seen.reply is None or seen.reading is None or not _says_unknown(seen) or seen.exchange.credential.value == "other":
+        if seen.reply is None or seen.reading is None or not _says_unknown(seen) or not seen.let_in:
+            continue
+        if seen.exchange.credential is Credential.OTHER:
             continue
         if _is_result(seen) and job.outcome is Status.SUCCEEDED and not _known_later(job, seen):
             # Told by JOB007: the result was never there.
@@ -278,7 +286,7 @@ def a_job_ends(job: JobTrace) -> Iterator[Finding]:
     )
 
 
-@check(id="JOB010", reads=JobTrace, trips_on=("progress-goes-back", "progress-out-of-range"))
+@check(id="JOB010", reads=JobTrace, trips_on=("progress-goes-back",))
 def progress_only_grows(job: JobTrace) -> Iterator[Finding]:
     """Progress never goes back, and stays between 0 and 100.
 

@@ -290,7 +290,7 @@ def a_seed_that_is_told_is_the_one_that_was_asked_for(job: JobTrace) -> Iterator
         return
 
 
-@check(id="MON001", reads=JobTrace, trips_on=("charges-more", "cost-missing"))
+@check(id="MON001", reads=JobTrace, trips_on=("charges-more", "wrong-unit"))
 def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
     """Where a host tells what a job cost, it is what the contract's price says.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from wireproof.check.registry import check, finding
@@ -18,6 +19,7 @@ PASSING = frozenset({Kind.RATE_LIMITED, Kind.TOO_MANY_JOBS, Kind.OUT_OF_CREDITS,
 """Problems that say nothing about the request: the account or the host is at its limit."""
 
 
+KEYS = frozenset({Kind.NO_KEY, Kind.BAD_KEY})
 STAGED = "staged: "
 """A purpose that begins so names the problem which our own mock was told to answer with."""
 
@@ -66,7 +68,7 @@ def _about(seen: Seen) -> str:
     return seen.operation.name if seen.operation else ""
 
 
-@check(id="RPL001", reads=Seen, trips_on=("undeclared-status", "error-500-on-bad-input"))
+@check(id="RPL001", reads=Seen, trips_on=("undeclared-status", "retired-410", "cold-503"))
 def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding]:
     """An operation answers only with status codes that its contract lists.
 
@@ -107,7 +109,7 @@ def _asked_early(seen: Seen) -> bool:
     return "early" in seen.exchange.purpose
 
 
-@check(id="RPL002", reads=Seen, trips_on=("missing-field", "wrong-type", "null-field", "number-as-text"))
+@check(id="RPL002", reads=Seen, trips_on=("missing-field", "wrong-type", "null-field", "number-as-text", "cost-missing", "progress-out-of-range"))
 def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
     """A reply has every documented field, each of its documented type.
 
@@ -204,7 +206,7 @@ def _wanted_media(seen: Seen) -> set[str]:
     return alternatives | problems
 
 
-@check(id="RPL004", reads=Seen, trips_on=("wrong-error-code", "error-500-on-bad-input", "missing-401"))
+@check(id="RPL004", reads=Seen, trips_on=("wrong-error-code", "error-500-on-bad-input", "bad-key-404", "credits-429"))
 def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     """A request that is refused is refused with the code that the contract gives for that reason.
 
@@ -218,7 +220,9 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     proper = of_kinds(seen, kinds)
     if not proper or any(reply.status in problem.statuses for problem in proper):
         return
-    if reply.status < 500 and any(p.kind in PASSING and reply.status in p.statuses for p in of_kinds(seen, frozenset(Kind))):
+    if _tells_of_the_job(seen):
+        return
+    if reply.status < 500 and not _is_staged(seen) and any(p.kind in PASSING and reply.status in p.statuses for p in of_kinds(seen, frozenset(Kind))):
         return
     breach = seen.breaches[0] if seen.breaches else None
     documented = [p for p in proper if p.evidence.binds]
@@ -246,9 +250,19 @@ def _looked_up_first(seen: Seen) -> bool:
 
 def _group(seen: Seen) -> str:
     """Refusals of one kind are one subject, whichever value or key they are for."""
-    if seen.let_in:
-        return "invalid" if seen.breaches else _about(seen)
-    return "without a good key"
+    kinds = expected_kinds(seen)
+    if not seen.let_in or kinds <= KEYS:
+        return "without a good key"
+    return "invalid" if seen.breaches else " or ".join(sorted(kind.value for kind in kinds))
+
+
+def _is_staged(seen: Seen) -> bool:
+    return seen.exchange.purpose.startswith(STAGED)
+
+
+def _tells_of_the_job(seen: Seen) -> bool:
+    """Whether a call that should have been turned away was told about the job: KEY001 tells that."""
+    return not seen.let_in and seen.reading is not None and seen.reading.alternative is not None
 
 
 def _codes(problems: list[Problem]) -> str:
@@ -347,22 +361,52 @@ def what_the_contract_allows_is_taken(trace: Trace) -> Iterator[Finding]:
     in the rarer allowed values.
     """
     refused = [seen for seen in trace.seen if _wrongly_refused(seen)]
-    for seen in refused:
-        if any(_is_smaller(other, seen) for other in refused):
-            # A part of this request is refused by itself: that is the finding.
-            continue
+    for blamed, group in _blamed(refused, _fine(trace)):
+        seen = min(group, key=lambda one: len(one.values))
         proof, where = _leaned_on(seen)
         told = seen.reading.text("problem.message")[:160] if seen.reading else ""
         status = seen.reply.status if seen.reply else 0
         yield finding(
             f"a valid request was refused with {status}: {told or 'no reason given'}",
-            subject=f"valid {_why(seen)}",
+            subject=f"valid {blamed}",
             proof=proof,
             where=where,
-            evidence=[seen.seq],
+            evidence=[*(one.seq for one in group if one is not seen), seen.seq],
             expected="acceptance",
             actual=str(status),
         )
+
+
+def _fine(trace: Trace) -> set[str]:
+    """Every value that an accepted request gave, as `parameter=value`."""
+    taken = [seen for seen in trace.seen if seen.operation and seen.operation.does.bills and seen.accepted and not seen.is_error]
+    return {_spelt(name, value) for seen in taken for name, value in seen.values.items()}
+
+
+def _spelt(name: str, value: object) -> str:
+    return f"{name}={value!r}"
+
+
+def _blamed(refused: list[Seen], fine: set[str]) -> Iterator[tuple[str, list[Seen]]]:
+    """Refused requests, put together by the parameter that most of them gave a value that no accepted one had.
+
+    Without such a parameter nothing is to blame but the request as a whole.
+    """
+    waiting = list(refused)
+    while waiting:
+        suspects = Counter(name for seen in waiting for name in _suspects(seen, fine))
+        if not suspects or not fine:
+            yield "request", waiting
+            return
+        worst = max(suspects, key=lambda name: suspects[name])
+        group = [seen for seen in waiting if worst in _suspects(seen, fine)]
+        values = {_spelt(worst, seen.values[worst]) for seen in group}
+        yield values.pop()[:60] if len(values) == 1 else worst, group
+        waiting = [seen for seen in waiting if worst not in _suspects(seen, fine)]
+
+
+def _suspects(seen: Seen, fine: set[str]) -> list[str]:
+    return [name for name, value in seen.values.items() if _spelt(name, value) not in fine]
 
 
 def _wrongly_refused(seen: Seen) -> bool:
@@ -372,19 +416,11 @@ def _wrongly_refused(seen: Seen) -> bool:
         return False
     if seen.accepted or not seen.let_in or expected_kinds(seen) or seen.exchange.credential is Credential.OTHER:
         return False
-    proper = of_kinds(seen, frozenset({Kind.INVALID}))
+    proper = of_kinds(seen, frozenset({Kind.INVALID, Kind.UNKNOWN_MODEL}))
     if not (reply.status in (400, 422) or any(reply.status in p.statuses for p in proper)):
         return False
     other = (*PASSING, Kind.MODERATED, Kind.UNREACHABLE_MEDIA, Kind.CONFLICT)
     return not any(p.kind in other for p in reading.problems[:1]) and not _provoked(seen)
-
-
-def _is_smaller(one: Seen, other: Seen) -> bool:
-    """Whether a request is a real part of another one."""
-    if one.operation is None or other.operation is None or one.operation.name != other.operation.name:
-        return False
-    mine, theirs = one.values, other.values
-    return len(mine) < len(theirs) and all(name in theirs and theirs[name] == value for name, value in mine.items())
 
 
 def _provoked(seen: Seen) -> bool:
@@ -393,10 +429,6 @@ def _provoked(seen: Seen) -> bool:
         all(seen.values.get(name) == value for name, value in gift.parameters.items())
         for gift in seen.endpoint.provocations
     )
-
-
-def _why(seen: Seen) -> str:
-    return seen.exchange.purpose.removeprefix("valid: ").split(",")[0] or "request"
 
 
 def _leaned_on(seen: Seen) -> tuple[Evidence, Where]:
@@ -415,6 +447,29 @@ def _leaned_on(seen: Seen) -> tuple[Evidence, Where]:
             return rule.evidence, rule.where
     fallback = Evidence()
     return fallback, operation.where if operation else seen.endpoint.where
+
+
+@check(id="KEY002", reads=Trace, trips_on=("leaks-401",))
+def a_good_key_stays_good(trace: Trace) -> Iterator[Finding]:
+    """A key that was let in is not called a bad one in the same run.
+
+    Clients stop for good when they are told that their key is wrong. A gateway that hands on the trouble of
+    its own suppliers under this code turns a bad minute into an outage.
+    """
+    ours = [seen for seen in trace.seen if seen.exchange.credential is Credential.GOOD and seen.operation and seen.operation.auth]
+    denied = [seen for seen in ours if seen.reply is not None and seen.reply.status == 401 and not expected_kinds(seen)]
+    if not any(seen.accepted and not seen.is_error for seen in ours):
+        return
+    for seen in denied[:1]:
+        named = of_kinds(seen, KEYS)
+        yield finding(
+            f"{seen.operation.name if seen.operation else ''} refused a key that it takes otherwise",
+            subject="good key refused",
+            where=named[0].where if named else trace.endpoint.provider.auth.where,
+            evidence=[one.seq for one in denied[:3]],
+            expected="any other answer",
+            actual=str(seen.reply.status if seen.reply else ""),
+        )
 
 
 @check(id="KEY001", reads=Seen, trips_on=("missing-401", "any-key-taken"))
@@ -475,12 +530,13 @@ def an_answer_arrives_whole(seen: Seen) -> Iterator[Finding]:
     A reply that breaks off after the request was read leaves the caller not knowing whether the job exists
     and is paid for. One lost reply is the network's; the finding is a question unless it can be repeated.
     """
-    if seen.exchange.broke and seen.asked is not None and seen.exchange.broke != "refused":
+    name = seen.operation.name if seen.operation else seen.exchange.operation
+    if seen.exchange.broke and name and seen.exchange.broke != "refused":
         yield finding(
-            f"{seen.asked.operation.name}: no whole answer ({seen.exchange.broke})",
-            subject=f"{seen.asked.operation.name} {seen.exchange.broke}",
+            f"{name}: no whole answer ({seen.exchange.broke})",
+            subject=f"{name} {seen.exchange.broke}",
             severity=Severity.QUESTION,
-            where=seen.asked.operation.where,
+            where=seen.operation.where if seen.operation else seen.endpoint.outputs.where,
             evidence=[seen.seq],
             expected="a reply",
             actual=seen.exchange.broke,
