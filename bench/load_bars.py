@@ -21,7 +21,6 @@ from random import Random
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from load_world import Freezing, Lognormal, Steady, in_background, kept, processes, unaccounted, until, world
-
 from wireproof.load import blocks
 from wireproof.load.blocks import Timed
 from wireproof.load.censor import Interval
@@ -39,7 +38,9 @@ def freeze(root: Path) -> Result:
     truth = sorted((15.05 - t if 10 <= t < 15 else 0.05) for t in starts)
     rows = [(p, _at(totals, p), _at(truth, p)) for p in (0.9, 0.95, 0.99)]
     good = len(totals) == 600 and all(abs(got / want - 1) <= 0.05 for _, got, want in rows)
-    return good, f"{len(totals)} jobs, " + ", ".join(f"p{100 * p:.0f} {got:.2f} s (truth {want:.2f})" for p, got, want in rows)
+    return good, f"{len(totals)} jobs, " + ", ".join(
+        f"p{100 * p:.0f} {got:.2f} s (truth {want:.2f})" for p, got, want in rows
+    )
 
 
 def polling(root: Path) -> Result:
@@ -92,7 +93,11 @@ def _stopped(root: Path, workers: int, stop: Callable[[], None] | str) -> tuple[
             stop()
         outcome = wait()
         jobs = kept(outcome)
-        why = f" ({outcome.summary['stopped'][:40]}, exit {outcome.exit_code})" if outcome.summary["stopped"] else f" (exit {outcome.exit_code})"
+        why = (
+            f" ({outcome.summary['stopped'][:40]}, exit {outcome.exit_code})"
+            if outcome.summary["stopped"]
+            else f" (exit {outcome.exit_code})"
+        )
         return len(here.taken), len(jobs), len(unaccounted(here, outcome)), why
 
 
@@ -146,7 +151,9 @@ def same_arrivals(root: Path) -> Result:
             jobs = kept(here.run(here.plan(plan), workers=workers))
             seen.append([(job.k, round(job.intended, 9), job.case) for job in jobs])
             late = max(job.sent - job.intended for job in jobs)
-    return seen[0] == seen[1], f"{len(seen[0])} and {len(seen[1])} arrivals, equal: {seen[0] == seen[1]}, latest send {late * 1000:.0f} ms"
+    return seen[0] == seen[
+        1
+    ], f"{len(seen[0])} and {len(seen[1])} arrivals, equal: {seen[0] == seen[1]}, latest send {late * 1000:.0f} ms"
 
 
 def invalid(root: Path) -> Result:
@@ -155,7 +162,9 @@ def invalid(root: Path) -> Result:
     with world(root, Steady(1.0)) as here:
         outcome = here.run(here.plan(plan))
     reasons = [r for r in outcome.summary["health"]["reasons"] if r["health"] == "invalid"]
-    return outcome.exit_code == 5, f"exit {outcome.exit_code}: " + "; ".join(f"{r['what']} {r['says']}" for r in reasons)
+    return outcome.exit_code == 5, f"exit {outcome.exit_code}: " + "; ".join(
+        f"{r['what']} {r['says']}" for r in reasons
+    )
 
 
 def alike(root: Path) -> Result:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve()
 JOB = 2.0
@@ -48,8 +49,21 @@ def serve() -> None:
             id = path.rpartition("/")[2]
             done = now - int(id.rpartition("-")[2], 16) / 1000 >= JOB
             if target.endswith(b"/status"):
-                return reply({"status": "COMPLETED" if done else "PROCESSING", "request_id": id, "metrics": {"inference_time": 2.0}})
-            return reply({"status": "COMPLETED", "request_id": id, "output": "http://127.0.0.1/x.png", "metrics": {"inference_time": 2.0}})
+                return reply(
+                    {
+                        "status": "COMPLETED" if done else "PROCESSING",
+                        "request_id": id,
+                        "metrics": {"inference_time": 2.0},
+                    }
+                )
+            return reply(
+                {
+                    "status": "COMPLETED",
+                    "request_id": id,
+                    "output": "http://127.0.0.1/x.png",
+                    "metrics": {"inference_time": 2.0},
+                }
+            )
 
     run_forever(MockServer(Quick(), clock=RealClock()), lambda url: print(url, flush=True))
 
@@ -73,7 +87,12 @@ def bare(url: str, rate: float, seconds: float) -> None:
 
         @task
         def job(self) -> None:
-            reply = self.client.post("/v2/p-image", data=b'{"prompt":"a lighthouse"}', headers={"content-type": "application/json"}, name="submit")
+            reply = self.client.post(
+                "/v2/p-image",
+                data=b'{"prompt":"a lighthouse"}',
+                headers={"content-type": "application/json"},
+                name="submit",
+            )
             number = reply.json()["request_id"]
             for _ in range(4):
                 gevent.sleep(0.5)
@@ -86,22 +105,30 @@ def bare(url: str, rate: float, seconds: float) -> None:
     gevent.sleep(3.0)
     before, calls = time.process_time(), environment.stats.total.num_requests
     gevent.sleep(seconds)
-    print(json.dumps({"calls": environment.stats.total.num_requests - calls, "cpu": time.process_time() - before, "seconds": seconds}))
+    print(
+        json.dumps(
+            {
+                "calls": environment.stats.total.num_requests - calls,
+                "cpu": time.process_time() - before,
+                "seconds": seconds,
+            }
+        )
+    )
     runner.quit()
 
 
-def ours(url: str, rate: float, seconds: float, root: Path) -> dict[str, float]:
+def ours(url: str, rate: float, seconds: float, root: Path) -> dict[str, Any]:
     from wireproof.load import folder
     from wireproof.load.command import run
 
     plan = root / "plan.yaml"
     plan.write_text(
-        f"kind: plan\nplan: speed\ndownload: false\npoll: 500ms\ndrain: 6s\nconcurrency: {int(rate * 4)}\n"
+        f"kind: plan\nplan: speed\ndownload: false\npoll: 500ms\ndrain: 6s\nconcurrency: {int(rate * 3)}\n"
         f"phases: [{{name: measure, rate: {rate:g}/s, for: {seconds:g}s}}]\n"
     )
     outcome = run(["segmind/p-image"], str(plan), target=url, report_dir=root)
     assert outcome.folder is not None
-    jobs = [j for j in folder.jobs(outcome.folder) if 3.0 <= j.intended]
+    jobs = [j for j in folder.jobs(outcome.folder) if j.intended >= 3.0]
     told = [p for p in folder.pulses(outcome.folder) if 3.0 <= p["t"] <= seconds]
     lags = sorted(j.sent - j.intended for j in jobs)
     span = told[-1]["t"] - told[0]["t"]
@@ -117,6 +144,7 @@ def ours(url: str, rate: float, seconds: float, root: Path) -> dict[str, float]:
         "lag_p99_ms": lags[int(len(lags) * 0.99)] * 1000,
         "in_flight": sum(flight) / len(flight),
         "good": sum(j.outcome.value == "succeeded" for j in jobs) / len(jobs),
+        "problems": outcome.summary["endpoints"]["segmind/p-image"]["problems"],
         "verdict": outcome.summary["health"]["verdict"],
     }
 
@@ -129,7 +157,10 @@ def main(rate: float, seconds: float) -> int:
         with tempfile.TemporaryDirectory() as root:
             mine = ours(url, rate, seconds, Path(root))
         done = subprocess.run(
-            [sys.executable, str(HERE), "bare", url, str(rate), str(max(4.0, seconds - 3))], capture_output=True, text=True, check=True
+            [sys.executable, str(HERE), "bare", url, str(rate), str(max(4.0, seconds - 3))],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         plain = json.loads(done.stdout.splitlines()[-1])
     finally:
@@ -152,4 +183,6 @@ if __name__ == "__main__":
         case ["bare", url, rate, seconds]:
             bare(url, float(rate), float(seconds))
         case arguments:
-            sys.exit(main(float(arguments[0]) if arguments else 300.0, float(arguments[1]) if len(arguments) > 1 else 20.0))
+            sys.exit(
+                main(float(arguments[0]) if arguments else 300.0, float(arguments[1]) if len(arguments) > 1 else 20.0)
+            )

@@ -27,7 +27,8 @@ def test_a_lease_holds_the_money_of_all_its_jobs_until_they_are_accounted_for():
 
 
 def test_near_the_end_single_jobs_are_granted_until_not_one_is_covered():
-    teller = Teller(lambda endpoint, unit, ledger=MemoryLedger(usd("0.12")): [ledger])
+    ledger = MemoryLedger(usd("0.12"))
+    teller = Teller(lambda endpoint, unit: [ledger])
     assert [teller.grant("a", usd("0.05"), LEASE)[1] for _ in range(3)] == [1, 1, 0]
     assert "0.12 USD" in teller.refused
 
@@ -56,7 +57,9 @@ def test_what_is_left_in_a_purse_is_given_back_once():
 @settings(max_examples=60, deadline=None)
 @given(
     ceiling=st.decimals("0.01", "2", places=3),
-    steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["take", "free", "paid", "silent", "die"])), max_size=80),
+    steps=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["take", "free", "paid", "silent", "die"])), max_size=80
+    ),
 )
 def test_any_interleaving_of_workers_keeps_the_ledger_within_its_ceiling(ceiling, steps):
     ledger = MemoryLedger(Money(ceiling, "USD"))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from load_world import Freezing, Steady, in_background, kept, processes, unaccounted, until, world
 
+from load_world import Freezing, Steady, in_background, kept, processes, unaccounted, until, world
 from wireproof.errors import UsageError
 from wireproof.load import folder
 from wireproof.load.command import run, summed

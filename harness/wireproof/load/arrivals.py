@@ -186,7 +186,7 @@ def plan(seed: int, plan: Plan) -> Iterator[Arrival]:
     for begins, phase in schedule(plan):
         if isinstance(phase, Closed):
             # The kind is right and the plan is not: a value, not a type, is at fault.
-            raise ValueError(f"{phase.name} is closed: ask for its turns()")  # noqa: TRY004
+            raise ValueError(f"{phase.name} is closed: ask for its turns()")
         arrivals = list(_dealt(seed, plan, phase, begins, _moments(seed, phase), k, block))
         yield from arrivals
         k += len(arrivals)

@@ -205,7 +205,9 @@ def _refuse_what_is_not_covered(order: _Order, ceilings: Sequence[money.Money]) 
         return
     quote = pricing.quote(_first_step(order.plan), order.endpoints, ceilings)
     if not quote.covered:
-        raise UsageError(f"the plan may cost {quote.cost_words}, more than its budget: lower the load or raise the budget")
+        raise UsageError(
+            f"the plan may cost {quote.cost_words}, more than its budget: lower the load or raise the budget"
+        )
 
 
 # ---------------------------------------------------------------------------------------- one run
@@ -443,7 +445,9 @@ def _search(order: _Order, report_dir: Path) -> Outcome:
     while load <= search.most and len(steps) < 20:
         last = _step(order, place, load)
         held = last.exit_code in (0, 3) and not any(t["answer"] == "missed" for t in last.summary["thresholds"])
-        steps.append({"load": load, "held": held, "exit_code": last.exit_code, "folder": last.folder.name if last.folder else ""})
+        steps.append(
+            {"load": load, "held": held, "exit_code": last.exit_code, "folder": last.folder.name if last.folder else ""}
+        )
         if last.exit_code in (4, 130):
             break
         low, high = (load, high) if held else (low, load)
@@ -455,17 +459,28 @@ def _search(order: _Order, report_dir: Path) -> Outcome:
         if any(step["load"] == load for step in steps):
             break
     assert last is not None  # the first step is always taken
-    found = {"by": search.by, "highest": low or None, "lowest_missed": None if high == float("inf") else high, "steps": steps}
+    found = {
+        "by": search.by,
+        "highest": low or None,
+        "lowest_missed": None if high == float("inf") else high,
+        "steps": steps,
+    }
     summary = {**last.summary, "search": found}
     atomic_write(place / folder.SUMMARY, json.dumps(summary, indent=1))
-    return Outcome(folder=place, summary=summary, exit_code=last.exit_code if last.exit_code in (4, 130) else 0 if low else 1)
+    return Outcome(
+        folder=place, summary=summary, exit_code=last.exit_code if last.exit_code in (4, 130) else 0 if low else 1
+    )
 
 
 def _step(order: _Order, place: Path, load: float) -> Outcome:
     by_rate = order.plan.search is not None and order.plan.search.by == "rate"
     step = order.plan.search.step if order.plan.search else None
     settings = replace(
-        order.settings, rate=load if by_rate else None, users=None if by_rate else int(load), seconds=step, nonce=chance.token_hex(8)
+        order.settings,
+        rate=load if by_rate else None,
+        users=None if by_rate else int(load),
+        seconds=step,
+        nonce=chance.token_hex(8),
     )
     return _one(replace(order, settings=settings, plan=settings.load_plan()), place)
 

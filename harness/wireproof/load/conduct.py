@@ -12,11 +12,11 @@ from random import Random
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from wireproof.lifecycle import Status, is_final
 from wireproof.load import censor
 from wireproof.load.arrivals import Arrival
 from wireproof.load.censor import Cadence, Interval
 from wireproof.load.record import Billed, JobRecord, Outcome
-from wireproof.lifecycle import Status, is_final
 from wireproof.model import Call, Does, Endpoint, Operation, Output, Poll, Reply
 from wireproof.money import Money, exact
 from wireproof.spec.values import billed_of, outputs_of, price_of, promised, spell
@@ -174,6 +174,11 @@ class Conduct:
             outcome, problem = self._collect()
         self._facts["ended"] = self._line.now()
         return self.record(outcome, problem)
+
+    def announced(self, now: float) -> JobRecord:
+        """The job as it is about to be sent: what a run keeps of it should nothing more be heard."""
+        self._facts["sent"] = now
+        return JobRecord(**self._facts, outcome=Outcome.CENSORED, problem="cut off")
 
     def record(self, outcome: Outcome, problem: str) -> JobRecord:
         """The job as far as it is known, ended for the caller in that way."""

@@ -105,7 +105,7 @@ class Hand:
     def _hear_stop(self, _: Message) -> None:
         """Start nothing more; what is in flight goes on."""
         self.stopped = True
-        self._settle_down()
+        self.settle_down()
 
     def _hear_granted(self, message: Message) -> None:
         event, answer = self._asks.pop(message["ask"])
@@ -137,7 +137,7 @@ class Hand:
             self._planned += 1
             self._held += 1
         if slot is None:
-            self._settle_down()
+            self.settle_down()
         return slot
 
     def _arrival(self) -> Slot | None:
@@ -183,7 +183,7 @@ class Hand:
         values = cases.body(self.bodies[arrival.endpoint][arrival.case], arrival.block)
         lease = self._pay(arrival, values)
         if lease is None:
-            self._settle_down()
+            self.settle_down()
             return None
         conduct = Conduct(
             setup,
@@ -196,12 +196,12 @@ class Hand:
             accepted=lambda id: self._ids.append((arrival.k, id)),
         )
         self._change(1)
-        started = replace(conduct.record(Outcome.CENSORED, "cut off"), sent=self.now(), ended=None)
+        started = conduct.announced(self.now())
         self._up({"what": "started", "lease": lease, "job": started.to_json()})
         record = started
         try:
             record = conduct.run()
-        except Exception as error:  # noqa: BLE001 - the job may have been paid for: it is told as broken
+        except Exception as error:
             log.exception("job %s broke on our own side", arrival.k)
             record = conduct.record(Outcome.BROKEN, f"our own error: {type(error).__name__}")
         except BaseException:
@@ -210,7 +210,7 @@ class Hand:
         finally:
             self._records.append((lease, record.to_json()))
             self._change(-1)
-            self._settle_down()
+            self.settle_down()
         return record
 
     def _pay(self, arrival: Arrival, values: Mapping[str, Any]) -> int | None:
@@ -271,7 +271,7 @@ class Hand:
         self._changed = now
         self.in_flight += by
 
-    def _settle_down(self) -> None:
+    def settle_down(self) -> None:
         """Tell the hub once when nothing is in flight and nothing more will be."""
         waiting = 0 if self.stopped else self._held
         if self._drained or self.in_flight or waiting or not (self._fed or self.stopped):

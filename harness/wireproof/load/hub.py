@@ -208,4 +208,3 @@ def _append(path: Path) -> int:
 def _spent(job: JobRecord) -> Money | None:
     """What is certain to have been charged; None: the full price counts."""
     return job.spent if job.certain else None
-

@@ -28,7 +28,9 @@ def teller(settings: Settings, endpoints: Sequence[Endpoint]) -> Teller | None:
         provider = by_name[name].provider
         if settings.ledger and provider.name not in keyed:
             key = key_of(by_name[name], settings.bases[provider.name]) or ""
-            keyed[provider.name] = FileLedger.open(Path(settings.ledger), fingerprint(provider.name, key), ceilings[unit])
+            keyed[provider.name] = FileLedger.open(
+                Path(settings.ledger), fingerprint(provider.name, key), ceilings[unit]
+            )
         return [whole[unit], keyed[provider.name]] if settings.ledger else [whole[unit]]
 
     return Teller(ledgers)

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,9 @@ def _mistakes(document: reading.Document) -> list[Mistake]:
                 guess = reading.nearest(str(key), known)
                 hint = f"Did you mean {guess}?" if guess else f"Known here: {', '.join(known)}."
                 at = f"{pointer}/{key}"
-                found.append(Mistake(document.file, _line(document, at), at, f"{key!r} is not a key of this place. {hint}"))
+                found.append(
+                    Mistake(document.file, _line(document, at), at, f"{key!r} is not a key of this place. {hint}")
+                )
         else:
             found.append(Mistake(document.file, _line(document, pointer), pointer, str(error.message)[:300]))
     return found
@@ -155,13 +158,16 @@ def _build(document: reading.Document) -> tuple[LoadPlan | None, list[Mistake]]:
             wrong.append(Mistake(document.file, _line(document, pointer), pointer, str(error)))
             return None
 
-    phases = [tried(f"/phases/{i}", lambda node=node: phase(node)) for i, node in enumerate(value.get("phases", ()))]
-    limits = [tried(f"/thresholds/{i}", lambda node=node: threshold(node)) for i, node in enumerate(value.get("thresholds", ()))]
+    phases = [tried(f"/phases/{i}", partial(phase, node)) for i, node in enumerate(value.get("phases", ()))]
+    asked = enumerate(value.get("thresholds", ()))
+    limits = [tried(f"/thresholds/{i}", partial(threshold, node)) for i, node in asked]
     if len({node["name"] for node in value.get("phases", ())}) < len(phases):
         wrong.append(Mistake(document.file, _line(document, "/phases"), "/phases", "every phase has a name of its own"))
     kinds = {isinstance(p, Closed) for p in phases if p is not None}
     if len(kinds) > 1:
-        says = "open phases (rate) and closed ones (users) cannot follow one another: their numbers mean different things"
+        says = (
+            "open phases (rate) and closed ones (users) cannot follow one another: their numbers mean different things"
+        )
         wrong.append(Mistake(document.file, _line(document, "/phases"), "/phases", says))
     if "poll" in value:
         tried("/poll", lambda: _spelled(value["poll"]))
@@ -172,8 +178,12 @@ def _build(document: reading.Document) -> tuple[LoadPlan | None, list[Mistake]]:
 
 def _plan(document: reading.Document, phases: Sequence[Any], limits: Sequence[Any]) -> LoadPlan:
     value = document.value
-    plain = {name: value[name] for name in ("says", "seed", "cases", "concurrency", "late", "poll", "blocking", "download") if name in value}
-    timed = {name: seconds(value[name]) for name in ("drain", "patience") if name in value}
+    plain = {
+        name: value[name]
+        for name in ("says", "seed", "cases", "concurrency", "late", "poll", "blocking", "download")
+        if name in value
+    }
+    timed: dict[str, Any] = {name: seconds(value[name]) for name in ("drain", "patience") if name in value}
     looking = value.get("search")
     return LoadPlan(
         name=value["plan"],
@@ -272,8 +282,9 @@ def _spaced(plan: LoadPlan, rate: float, length: float) -> Phase:
 
 def _lasting(phase: Phase | Closed, length: float) -> Phase | Closed:
     if isinstance(phase, Closed) or not phase.slopes:
-        moments = {} if isinstance(phase, Closed) else {"moments": tuple(m for m in phase.moments if m < length)}
-        return replace(phase, seconds=length, **moments)
+        if isinstance(phase, Closed):
+            return replace(phase, seconds=length)
+        return replace(phase, seconds=length, moments=tuple(m for m in phase.moments if m < length))
     scale = length / phase.seconds
     slopes = tuple(replace(slope, seconds=slope.seconds * scale) for slope in phase.slopes)
     return replace(phase, seconds=length, slopes=slopes)
@@ -287,7 +298,11 @@ def cadence(plan: LoadPlan, endpoint: Endpoint) -> Cadence:
     poll = endpoint.provider.poll
     step = poll.every.seconds or 1.0
     if plan.poll == "client":
-        return replace(fixed(step, max(0.001, poll.first.seconds or 0.001)), growth=float(poll.growth), most=poll.most.seconds or float("inf"))
+        return replace(
+            fixed(step, max(0.001, poll.first.seconds or 0.001)),
+            growth=float(poll.growth),
+            most=poll.most.seconds or float("inf"),
+        )
     if plan.poll == "contract":
         return Cadence(waits=(step,), growth=float(poll.growth), most=poll.most.seconds or float("inf"), phase=True)
     return _spelled(plan.poll)

@@ -73,7 +73,9 @@ class Quote:
             "endpoints": {
                 share.endpoint: {
                     "jobs": share.jobs,
-                    "worst_cost": None if share.worst is None else {"amount": str(share.worst.amount), "unit": share.worst.unit},
+                    "worst_cost": None
+                    if share.worst is None
+                    else {"amount": str(share.worst.amount), "unit": share.worst.unit},
                     "polls_per_job": round(share.polls, 2),
                     "calls_per_minute": round(share.per_minute, 1),
                     "over_limits": list(share.limits),
@@ -92,7 +94,9 @@ def quote(plan: LoadPlan, endpoints: Sequence[Endpoint], budget: Sequence[Money]
     worst: dict[str, Money] = {}
     for share in shares:
         if share.worst is not None:
-            worst[share.worst.unit] = worst[share.worst.unit] + share.worst if share.worst.unit in worst else share.worst
+            worst[share.worst.unit] = (
+                worst[share.worst.unit] + share.worst if share.worst.unit in worst else share.worst
+            )
     measured = min((sum(c.values()) for c in counts.values()), default=0)
     return Quote(
         plan=plan.name,
@@ -116,7 +120,9 @@ def _counts(plan: LoadPlan, endpoints: Sequence[Endpoint]) -> dict[str, Counter[
     for phase in plan.phases:
         if isinstance(phase, Closed):
             typical = sum(map(plans.usual, endpoints)) / len(endpoints)
-            for arrival in islice(arrivals.turns(plan.seed, whole, phase), round(1.5 * phase.users * phase.seconds / typical)):
+            for arrival in islice(
+                arrivals.turns(plan.seed, whole, phase), round(1.5 * phase.users * phase.seconds / typical)
+            ):
                 counts[arrival.endpoint][arrival.case, arrival.block] += 1
     return counts
 
@@ -163,9 +169,15 @@ def _over(endpoint: Endpoint, jobs: float, calls: float) -> list[str]:
     """Declared limits on calls that the plan goes over at its highest rate."""
     found = []
     for limit in endpoint.provider.limits:
-        counted = jobs if limit.operations and not any(endpoint.operations[o].does.asks for o in limit.operations if o in endpoint.operations) else jobs * calls
+        counted = (
+            jobs
+            if limit.operations
+            and not any(endpoint.operations[o].does.asks for o in limit.operations if o in endpoint.operations)
+            else jobs * calls
+        )
         if limit.what == "calls" and limit.window and counted * limit.window / 60 > limit.most:
-            found.append(f"{limit.name}: {counted * limit.window / 60:.0f} calls where {limit.most} are allowed in {limit.window:g} s")
+            calls_made = f"{counted * limit.window / 60:.0f} calls"
+            found.append(f"{limit.name}: {calls_made} where {limit.most} are allowed in {limit.window:g} s")
     return found
 
 

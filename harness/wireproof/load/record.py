@@ -129,7 +129,7 @@ class JobRecord:
         raw = json.loads(line)
         if not isinstance(raw, dict):
             # A line of a file is at fault, not a caller's type.
-            raise ValueError(f"not a job record: {raw!r}")  # noqa: TRY004
+            raise ValueError(f"not a job record: {raw!r}")
         if unknown := raw.keys() - {f.name for f in fields(cls)}:
             raise ValueError(f"not a job record: it has {', '.join(sorted(unknown))}")
         try:

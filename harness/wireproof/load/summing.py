@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,18 @@ def summarise(
     names = manifest.get("endpoints") or sorted({job.endpoint for job in jobs})
     wanted = sorted({*QUANTILES, *thresholds.quantiles(demands)})
     endpoints = {
-        name: _endpoint(name, [j for j in jobs if j.endpoint == name], state, wanted, (cadences or {}).get(name)) for name in names
+        name: _endpoint(name, [j for j in jobs if j.endpoint == name], state, wanted, (cadences or {}).get(name))
+        for name in names
     }
     diagnosis = _diagnosis(jobs, pulses, state, endpoints)
     judged = thresholds.judge(demands, endpoints)
     return {
         "schema": SCHEMA,
         "command": "load",
-        **{key: manifest.get(key) for key in ("id", "version", "started", "target", "plan", "seed", "workers", "budget", "model")},
+        **{
+            key: manifest.get(key)
+            for key in ("id", "version", "started", "target", "plan", "seed", "workers", "budget", "model")
+        },
         "state": state.get("state", "not begun"),
         "stopped": state.get("why", ""),
         "lost_workers": len(state.get("lost", ())),
@@ -111,7 +116,9 @@ def _endpoint(
         **_unsent(name, state),
         "success_rate": _estimate(quantiles.rate(good, settled)),
         "jobs_per_second": _throughput(measured),
-        "completion": {quantiles.name(p): _estimate(quantiles.censored(intervals, p, curve)) for p in wanted} if curve else {},
+        "completion": {quantiles.name(p): _estimate(quantiles.censored(intervals, p, curve)) for p in wanted}
+        if curve
+        else {},
         "naive": _exact([job.seen - job.sent for job in timed if job.seen is not None], wanted),
         "total": _exact([job.end - job.intended for job in measured if job.end is not None], wanted),
         "felt": _felt(curve, cadence, timed, wanted),
@@ -157,7 +164,9 @@ def _throughput(jobs: Sequence[JobRecord]) -> float | None:
     return round(good / span, 4) if span > 0 else None
 
 
-def _felt(curve: Curve | None, own: Cadence | None, jobs: Sequence[JobRecord], wanted: Sequence[float]) -> dict[str, Any]:
+def _felt(
+    curve: Curve | None, own: Cadence | None, jobs: Sequence[JobRecord], wanted: Sequence[float]
+) -> dict[str, Any]:
     """When a client of another cadence would know, by the estimated law."""
     if curve is None:
         return {}
@@ -222,7 +231,7 @@ def _round(value: float | None) -> float | None:
 
 
 def _money(jobs: Sequence[JobRecord], totals: record.Totals) -> dict[str, Any]:
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "unit": cost.unit,
             "spent": plain(cost.spent),
@@ -265,7 +274,10 @@ def _reconciled(jobs: Sequence[JobRecord], unit: str) -> dict[str, Any]:
 
 
 def _diagnosis(
-    jobs: Sequence[JobRecord], pulses: Sequence[Mapping[str, Any]], state: Mapping[str, Any], endpoints: Mapping[str, Any]
+    jobs: Sequence[JobRecord],
+    pulses: Sequence[Mapping[str, Any]],
+    state: Mapping[str, Any],
+    endpoints: Mapping[str, Any],
 ) -> health.Diagnosis:
     """The generator's verdict: the worst of its workers, and whether the records add up."""
     medians = [e["completion"].get("p50", {}).get("value") for e in endpoints.values()]
@@ -283,7 +295,9 @@ def _diagnosis(
 
 
 def _lost(workers: int) -> health.Reason:
-    return health.Reason(health.Health.DEGRADED, "workers", f"{workers} lost during the run, with their share of the arrivals")
+    return health.Reason(
+        health.Health.DEGRADED, "workers", f"{workers} lost during the run, with their share of the arrivals"
+    )
 
 
 def _samples(
@@ -291,7 +305,7 @@ def _samples(
 ) -> health.Samples:
     mine = [job for job in jobs if job.worker == worker]
     told = [p for p in pulses if p["worker"] == worker]
-    spans = [(b["cpu"], b["t"] - a["t"]) for a, b in zip(told, told[1:], strict=False) if b["t"] - a["t"] > 0.2]
+    spans = [(b["cpu"], b["t"] - a["t"]) for a, b in pairwise(told) if b["t"] - a["t"] > 0.2]
     return health.Samples(
         send_lag=[job.sent - job.intended for job in mine if not job.waited],
         loop_lag=[lag for p in told for lag in p["loop_lag"]],
@@ -334,7 +348,11 @@ def _calls(found: Mapping[tuple[str, str], record.Histogram]) -> list[dict[str, 
             "endpoint": endpoint,
             "operation": operation,
             "n": histogram.n,
-            **{quantiles.name(p): _round(histogram.quantile(p)) for p in QUANTILES if histogram.n >= quantiles.smallest(p)},
+            **{
+                quantiles.name(p): _round(histogram.quantile(p))
+                for p in QUANTILES
+                if histogram.n >= quantiles.smallest(p)
+            },
         }
         for (endpoint, operation), histogram in sorted(found.items())
     ]
@@ -359,7 +377,12 @@ def _course(jobs: Sequence[JobRecord], pulses: Sequence[Mapping[str, Any]]) -> d
             # The mean number in flight: each job counts for the part of the step it was there.
             flight[at] += max(0.0, min(ended, (at + 1) * step) - max(job.sent, at * step)) / step
     troubles = [
-        {"t": round(job.ended or job.sent, 3), "endpoint": job.endpoint, "outcome": job.outcome.value, "problem": job.problem}
+        {
+            "t": round(job.ended or job.sent, 3),
+            "endpoint": job.endpoint,
+            "outcome": job.outcome.value,
+            "problem": job.problem,
+        }
         for job in jobs
         if job.outcome is not Outcome.SUCCEEDED
     ]

@@ -34,7 +34,7 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
 def _run(summary: Mapping[str, Any]) -> Iterator[Text | Table]:
     health = summary["health"]
     yield Text.assemble(
-        (f"{summary['plan']}", "bold"),
+        (printable(str(summary["plan"])), "bold"),
         f" · {summary['jobs']} jobs in {summary['seconds']:.1f} s · generator ",
         (health["verdict"], _HEALTH[health["verdict"]]),
         f" · stopped: {printable(summary['stopped'])}" if summary["stopped"] else "",
@@ -46,7 +46,7 @@ def _run(summary: Mapping[str, Any]) -> Iterator[Text | Table]:
     yield from _troubles(summary)
     yield from _answers(summary)
     for one in summary["differences"]:
-        yield Text(f"  {_difference(one)}", "" if one["significant"] else "dim")
+        yield Text(printable(f"  {_difference(one)}"), "" if one["significant"] else "dim")
     if "search" in summary:
         yield Text(f"  highest {summary['search']['by']} under which all was held: {summary['search']['highest']}")
 
@@ -80,18 +80,20 @@ def _troubles(summary: Mapping[str, Any]) -> Iterator[Text]:
     for name, numbers in summary["endpoints"].items():
         if numbers["problems"]:
             told = ", ".join(f"{printable(problem)} {count}" for problem, count in numbers["problems"].items())
-            yield Text(f"  {name}: {told}", "yellow")
+            yield Text(f"  {printable(name)}: {told}", "yellow")
         if numbers["withheld"] or numbers["dropped"]:
-            yield Text(f"  {name}: never sent {numbers['dropped']} (late), {numbers['withheld']} (budget)", "yellow")
+            yield Text(
+                f"  {printable(name)}: never sent {numbers['dropped']} (late), {numbers['withheld']} (budget)", "yellow"
+            )
         for one in numbers["money"]:
             if one["reconciled"]["agreement"] in ("explained", "unexplained"):
-                yield Text(f"  {name}: {one['reconciled']['says']}", "yellow")
+                yield Text(f"  {printable(name)}: {one['reconciled']['says']}", "yellow")
 
 
 def _answers(summary: Mapping[str, Any]) -> Iterator[Text]:
     for one in summary["thresholds"]:
         sign, colour = _SIGNS[one["answer"]]
-        yield Text.assemble((f"  {sign} ", colour), f"{one['endpoint']}: {one['demand']}: {one['says']}")
+        yield Text.assemble((f"  {sign} ", colour), printable(f"{one['endpoint']}: {one['demand']}: {one['says']}"))
 
 
 def _difference(one: Mapping[str, Any]) -> str:
@@ -107,12 +109,17 @@ def _difference(one: Mapping[str, Any]) -> str:
 
 def _quote(summary: Mapping[str, Any]) -> Iterator[Text]:
     worst = " + ".join(f"{one['amount']} {one['unit']}" for one in summary["worst_cost"]) or "unknown"
-    yield Text.assemble((summary["plan"], "bold"), f" · {summary['jobs']} jobs in {summary['seconds']:g} s · at worst {worst}")
+    yield Text.assemble(
+        (summary["plan"], "bold"), f" · {summary['jobs']} jobs in {summary['seconds']:g} s · at worst {worst}"
+    )
     for name, share in summary["endpoints"].items():
-        yield Text(f"  {name}: {share['jobs']} jobs, {share['polls_per_job']} polls each, {share['calls_per_minute']:g} calls a minute")
+        polls, calls = share["polls_per_job"], share["calls_per_minute"]
+        yield Text(f"  {name}: {share['jobs']} jobs, {polls} polls each, {calls:g} calls a minute")
         for limit in share["over_limits"]:
             yield Text(f"    over the declared limit {limit}", "yellow")
     for name, width in summary["precision"].items():
-        yield Text(f"  {name}: " + ("too few jobs to tell" if width is None else f"known to ±{width:.0%} at best"), "dim")
+        yield Text(
+            f"  {name}: " + ("too few jobs to tell" if width is None else f"known to ±{width:.0%} at best"), "dim"
+        )
     if not summary["covered"]:
         yield Text("  the budget does not cover this", "red")

@@ -77,7 +77,9 @@ _SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "%": 0.01}
 def threshold(node: Mapping[str, Any]) -> Threshold:
     """One entry of a plan's list. UsageError for a measure or a bound that nobody knows."""
     if not _MEASURE.fullmatch(node["measure"]):
-        raise UsageError(f"{node['measure']!r} is no measure; there are completion.p95, felt.p95, total.p95, {', '.join(_COUNTED)}")
+        raise UsageError(
+            f"{node['measure']!r} is no measure; there are completion.p95, felt.p95, total.p95, {', '.join(_COUNTED)}"
+        )
     bounds = {name: _bound(node[name]) for name in ("at_most", "at_least") if name in node}
     if len(bounds) != 1:
         raise UsageError("a threshold has either at_most or at_least")
@@ -104,13 +106,16 @@ def _judged(one: Threshold, endpoint: str, numbers: Mapping[str, Any]) -> Judged
     value, low, high = (known.get(key) for key in ("value", "low", "high"))
     answer = one.answer(value, low, high, bool(known.get("exact")))
     says = known.get("withheld") or f"{_shown(value)} (95 % between {_shown(low)} and {_shown(high)})"
-    return Judged(threshold=one, endpoint=endpoint, answer=answer, says=says if not known.get("exact") else _shown(value))
+    return Judged(
+        threshold=one, endpoint=endpoint, answer=answer, says=says if not known.get("exact") else _shown(value)
+    )
 
 
 def _number(measure: str, numbers: Mapping[str, Any]) -> Mapping[str, Any]:
     family, _, name = measure.partition(".")
     if name:
-        return numbers.get(family, {}).get(name, {"withheld": f"{name} was not worked out"})
+        told: Mapping[str, Any] = numbers.get(family, {})
+        return dict(told.get(name, {"withheld": f"{name} was not worked out"}))
     found = numbers.get(measure)
     if isinstance(found, Mapping):
         return found

@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gevent
-from gevent.event import Event
+import gevent  # type: ignore[import-untyped]  # it has no types
+from gevent.event import Event  # type: ignore[import-untyped]
 from locust import FastHttpUser, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
@@ -39,8 +39,6 @@ from wireproof.runlog import atomic_write
 CHANNEL = "wireproof"
 PULSE = 0.5
 SAMPLE = 0.05
-STALE = 4.0
-"""Seconds after which an idle connection is not trusted with a paid submit: the host may have closed it."""
 
 _HANDS: dict[int, Hand] = {}
 """The hand of each environment in this process."""
@@ -53,7 +51,6 @@ class _Wire:
         self._session = user.client
         self._hand = user.hand
         self._endpoint = endpoint
-        self._used = 0.0
         self._names: dict[str, str] = {}
 
     def now(self) -> float:
@@ -65,13 +62,11 @@ class _Wire:
 
     def send(self, call: Call, name: str, within: float) -> Heard:
         session, hand = self._session, self._hand
-        if call.method == "POST" and hand.now() - self._used > STALE:
-            session.client.close()
         sent = hand.now()
         reply, broke = None, ""
         with gevent.Timeout(within, False) as timer:
             reply, broke = self._exchange(call, name)
-        received = self._used = hand.now()
+        received = hand.now()
         if reply is None:
             # Whatever is left on that connection belongs to a call that was given up.
             broke = broke or ("timeout" if timer is not None else "broken")
@@ -84,7 +79,7 @@ class _Wire:
             call.method,
             call.url,
             name=self._names.get(name) or self._names.setdefault(name, f"{self._endpoint} {name}"),
-            data=call.body or None,
+            data=call.body or None,  # type: ignore[arg-type]  # bytes are sent as they are
             headers={**dict(call.headers), "Accept-Encoding": "identity"},
             allow_redirects=False,
             catch_response=True,
@@ -104,7 +99,14 @@ def _broke(error: Any) -> str:
     """One word for what broke a call."""
     original = getattr(error, "original", None) or error
     name = type(original).__name__.lower()
-    words = {"timeout": "timeout", "refused": "refused", "reset": "reset", "closed": "reset", "ssl": "tls", "parse": "garbled"}
+    words = {
+        "timeout": "timeout",
+        "refused": "refused",
+        "reset": "reset",
+        "closed": "reset",
+        "ssl": "tls",
+        "parse": "garbled",
+    }
     return next((word for part, word in words.items() if part in name), "reset")
 
 
@@ -131,6 +133,8 @@ class JobUser(FastHttpUser):
         super().__init__(environment)
         self.hand = _HANDS[id(environment)]
         self._who = self.hand.join()
+        # Jobs of one key know nothing of one another; looking cookies up would cost each call some time.
+        self.client.client.cookiejar = None
         self._slot: Slot | None = None
         self._wires: dict[str, _Wire] = {}
 
@@ -224,16 +228,16 @@ class Room:
         if isinstance(self.runner, MasterRunner):
             self.runner.send_message(CHANNEL, dict(message), client_id=worker)
         else:
-            self._order(message)
+            self.order(message)
 
     def _message(self, environment: Environment, msg: Any, **_: Any) -> None:
         if isinstance(self.runner, MasterRunner):
             if self.hub is not None and not self.hub.finished:
                 self.hub.hear(msg.node_id, msg.data)
         else:
-            self._order(msg.data)
+            self.order(msg.data)
 
-    def _order(self, message: Mapping[str, Any]) -> None:
+    def order(self, message: Mapping[str, Any]) -> None:
         """What the hub wants of this process's hand."""
         if message["what"] == "cut":
             self.cut()
@@ -280,7 +284,7 @@ def _options(parser: Any) -> None:
 
 def _plain_settings(environment: Environment) -> Settings:
     """What a run under `locust` was asked for: its options, else what the user class says."""
-    options = environment.parsed_options
+    options: Any = environment.parsed_options
     chosen = next((c for c in environment.user_classes if issubclass(c, JobUser) and c.spec), JobUser)
     specs = (options.spec or chosen.spec or "all").split(",")
     asked = Settings(specs=tuple(specs), bases={}, plan=options.plan or chosen.plan or "smoke", rooms=str(Path.cwd()))
@@ -292,7 +296,12 @@ def _plain_settings(environment: Environment) -> Settings:
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof"
     paid = not all(map(is_loopback, found.values()))
     return replace(
-        asked, bases=found, budget=budget, folder=str(place), nonce=chance.token_hex(8), ledger=str(home) if paid else ""
+        asked,
+        bases=found,
+        budget=budget,
+        folder=str(place),
+        nonce=chance.token_hex(8),
+        ledger=str(home) if paid else "",
     )
 
 
@@ -302,7 +311,8 @@ def _begin_plainly(environment: Environment, **_: Any) -> None:
         return
 
     def over() -> None:
-        quits = environment.parsed_options.headless or environment.parsed_options.autostart
+        options: Any = environment.parsed_options
+        quits = options.headless or options.autostart
         gevent.spawn(room.runner.quit if quits else room.runner.stop)
 
     room = Room(environment, lambda: _plain_settings(environment), over)
@@ -322,16 +332,16 @@ def _begin_plainly(environment: Environment, **_: Any) -> None:
         # Users are gone by now, and what was in flight is kept as cut off: let it be told.
         if room.hand is not None:
             room.hand.stopped = True
-            room.hand._settle_down()
+            room.hand.settle_down()
         if room.hub is not None and not room.hub.finished and isinstance(room.runner, MasterRunner):
             ends = time.monotonic() + 3.0
             while not room.hub.finished and time.monotonic() < ends:
                 gevent.sleep(0.02)
         _sum_up(environment, room)
 
-    environment.events.test_start.add_listener(start)
-    environment.events.spawning_complete.add_listener(lambda **_: room.begin())
-    environment.events.test_stop.add_listener(ended)
+    _listen(environment.events.test_start, start)
+    _listen(environment.events.spawning_complete, lambda **_: room.begin())
+    _listen(environment.events.test_stop, ended)
 
 
 def _keep_manifest(hub: Hub) -> None:
@@ -363,8 +373,12 @@ def _sum_up(environment: Environment, room: Room) -> None:
     room.hub = None
 
 
-events.init_command_line_parser.add_listener(_options)
-events.init.add_listener(_begin_plainly)
+def _listen(event: Any, listener: Callable[..., Any]) -> None:
+    event.add_listener(listener)
+
+
+_listen(events.init_command_line_parser, _options)
+_listen(events.init, _begin_plainly)
 
 
 # ------------------------------------------------------------------------------ under `wireproof load`
@@ -394,10 +408,11 @@ def _hub(environment: Environment, file: str, workers: str) -> int:
         gevent.signal_handler(number, hub.stop, f"interrupted by {signal.Signals(number).name}")
     gevent.spawn(_obey, hub)
     if isinstance(runner, MasterRunner):
-        print(json.dumps({"port": runner.server.port}), flush=True)
+        sys.stdout.write(json.dumps({"port": runner.server.port}) + "\n")
+        sys.stdout.flush()
         while len(room.workers()) < count and not hub.finished:
             gevent.sleep(0.02)
-    environment.events.spawning_complete.add_listener(lambda **_: room.begin())
+    _listen(environment.events.spawning_complete, lambda **_: room.begin())
     users = plans.places(hub.plan, settings.endpoints()) if settings.places is None else settings.places
     users = -(-users // max(1, count)) * max(1, count)
     if not hub.finished:
@@ -413,7 +428,7 @@ def _worker(environment: Environment, host: str, port: str) -> int:
     assert room.hand is not None  # a worker has one
 
     def stop() -> None:
-        room._order({"what": "stop"})
+        room.order({"what": "stop"})
         gevent.spawn_later(5.0, room.cut)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -443,7 +458,7 @@ def _leave_with_parent() -> None:
 
 def _typed() -> Any:
     """The lines of standard input, without holding up the loop."""
-    from gevent.fileobject import FileObject
+    from gevent.fileobject import FileObject  # type: ignore[import-untyped]
 
     return FileObject(sys.stdin.fileno(), "r", closefd=False)
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -74,7 +75,7 @@ def html(summary: Summary) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("load.html.j2").render(
         page=_page(summary),
-        style=Markup(style),
+        style=Markup(style),  # noqa: S704 - our own template
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
     )
 
@@ -99,7 +100,9 @@ def _page(summary: Summary) -> dict[str, Any]:
         "tone": tone,
         "sign": {"good": "✓", "bad": "✗", "warn": "?"}[tone],
         "facts": _facts(summary),
-        "thresholds": [{**one, "sign": _SIGNS[one["answer"]], "tone": _TONES[one["answer"]]} for one in summary["thresholds"]],
+        "thresholds": [
+            {**one, "sign": _SIGNS[one["answer"]], "tone": _TONES[one["answer"]]} for one in summary["thresholds"]
+        ],
         "numbers": [_numbers(name, numbers) for name, numbers in summary["endpoints"].items()],
         "pictures": [picture for draw in DRAWN for picture in draw(summary)],
         "differences": summary["differences"],
@@ -138,7 +141,10 @@ def _numbers(name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
         "naive": _quantile(numbers["naive"].get("p50")),
         "calls": "-" if numbers["calls_per_job"] is None else f"{numbers['calls_per_job']:.1f}",
         "cost": " + ".join(f"{m['per_image'] or '?'} {m['unit']}" for m in numbers["money"]) or "-",
-        "felt": [(cadence, [_seconds(times.get(p)) for p in ("p50", "p90", "p95")]) for cadence, times in numbers["felt"].get("by_cadence", {}).items()],
+        "felt": [
+            (cadence, [_seconds(times.get(p)) for p in ("p50", "p90", "p95")])
+            for cadence, times in numbers["felt"].get("by_cadence", {}).items()
+        ],
         "problems": [(line(problem), count) for problem, count in numbers["problems"].items()],
         "unsent": {"dropped": numbers["dropped"], "withheld": numbers["withheld"]},
     }
@@ -151,7 +157,10 @@ def _quantile(found: Mapping[str, Any] | None) -> dict[str, str]:
         return {"value": "withheld", "between": found["withheld"]}
     open_ = found.get("bracket")
     bracket = f"; polls leave {_seconds(open_[0])} to {_seconds(open_[1])} open" if open_ else ""
-    return {"value": _seconds(found["value"]), "between": f"{_seconds(found['low'])} to {_seconds(found['high'])}{bracket}"}
+    return {
+        "value": _seconds(found["value"]),
+        "between": f"{_seconds(found['low'])} to {_seconds(found['high'])}{bracket}",
+    }
 
 
 def _seconds(value: float | None) -> str:
@@ -192,7 +201,9 @@ def _latency(summary: Summary) -> Iterable[Picture]:
         law = [(x(p[1]), y(p[0])) for p in curve if p[1] is not None]
         parts.append(f'<polyline class="line {colour}" points="{_points(law)}"/>')
     rows = tuple(
-        (line(name), f"{p[0]:.0%}", _seconds(p[1]), f"{_seconds(p[2])} to {_seconds(p[3])}") for name, curve in curves for p in curve[::6]
+        (line(name), f"{p[0]:.0%}", _seconds(p[1]), f"{_seconds(p[2])} to {_seconds(p[3])}")
+        for name, curve in curves
+        for p in curve[::6]
     )
     yield Picture(
         "How long until a job is done",
@@ -226,17 +237,22 @@ def _course(summary: Summary) -> Iterable[Picture]:
         )
 
 
-def _over_time(course: Mapping[str, Any], series: Mapping[str, Sequence[float]], title: str, says: str, unit: str) -> Picture:
+def _over_time(
+    course: Mapping[str, Any], series: Mapping[str, Sequence[float]], title: str, says: str, unit: str
+) -> Picture:
     step = course["step"]
     length = step * max(1, max(len(values) for values in series.values()))
-    most = max([max(values, default=0) for values in series.values()] + [0.001]) * 1.08
+    most = max([0.001, *chain.from_iterable(series.values())]) * 1.08
     x, y = _scale(0, length, LEFT, WIDE - RIGHT), _scale(0, most, HIGH - BOTTOM, TOP)
     parts = _grid(length, x, lambda v: f"{v:g} s", _ticks(most), y, lambda v: f"{v:g}")
     for number, values in enumerate(series.values()):
         corners = [(x(at * step + shift), y(value)) for at, value in enumerate(values) for shift in (0, step)]
         parts.append(f'<polyline class="line {COLOURS[number]}" points="{_points(corners)}"/>')
     head = ("from", *(f"{name}, {unit}" for name in series))
-    rows = tuple((f"{at * step:g} s", *(f"{values[at]:.4g}" for values in series.values())) for at in range(len(course["in_flight"])))
+    rows = tuple(
+        (f"{at * step:g} s", *(f"{values[at]:.4g}" for values in series.values()))
+        for at in range(len(course["in_flight"]))
+    )
     return Picture(title, says, _svg(parts, title), head, rows, _legend(series))
 
 
@@ -256,9 +272,12 @@ def _where(summary: Summary) -> Iterable[Picture]:
             width = row[part] or 0.0
             if width > 0:
                 says = escape(f"{part}: {_seconds(width)}")
-                parts.append(f'<rect class="part p-{part}" x="{x(at):.1f}" y="{top}" width="{max(0.5, x(width) - x(0)):.1f}" height="24"><title>{says}</title></rect>')
+                place = f'x="{x(at):.1f}" y="{top}" width="{max(0.5, x(width) - x(0)):.1f}" height="24"'
+                parts.append(f'<rect class="part p-{part}" {place}><title>{says}</title></rect>')
             at += width
-    rows = tuple((line(name), *(_seconds(row[part]) if row[part] is not None else "-" for part in PARTS)) for name, row in bars)
+    rows = tuple(
+        (line(name), *(_seconds(row[part]) if row[part] is not None else "-" for part in PARTS)) for name, row in bars
+    )
     yield Picture(
         "Where the time went",
         "From the intended start to the usable picture. Lag is ours; notice is the wait for the next poll.",
@@ -284,7 +303,15 @@ def _cost(summary: Summary) -> Iterable[Picture]:
             width = x(float(m["per_image"] or 0)) - x(0)
             parts.append(f'<rect class="part c1" x="{x(0):.1f}" y="{top}" width="{max(0.5, width):.1f}" height="24"/>')
         table = tuple(
-            (line(name), m["spent"], m["per_image"] or "-", m["per_thousand"] or "-", m["lost"], str(m["uncertain"]), line(m["reconciled"]["says"]))
+            (
+                line(name),
+                m["spent"],
+                m["per_image"] or "-",
+                m["per_thousand"] or "-",
+                m["lost"],
+                str(m["uncertain"]),
+                line(m["reconciled"]["says"]),
+            )
             for name, m in mine
         )
         yield Picture(
@@ -316,11 +343,15 @@ def _ticks(most: float) -> list[float]:
     return [round(step * number, 10) for number in range(int(most / step) + 1)]
 
 
-def _grid(most: float, x: Scale, across: Callable[[float], str], levels: Sequence[float], y: Scale, up: Callable[[float], str]) -> list[str]:
+def _grid(
+    most: float, x: Scale, across: Callable[[float], str], levels: Sequence[float], y: Scale, up: Callable[[float], str]
+) -> list[str]:
     parts = [_tick_x(x(tick), across(tick), HIGH) for tick in _ticks(most)]
     for level in levels:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDE - RIGHT}" y1="{y(level):.1f}" y2="{y(level):.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y(level) + 4:.1f}" text-anchor="end">{escape(up(level))}</text>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 8}" y="{y(level) + 4:.1f}" text-anchor="end">{escape(up(level))}</text>'
+        )
     return parts
 
 
@@ -355,7 +386,10 @@ def markdown(summary: Summary) -> str:
         told = _numbers(name, numbers)
         times = " | ".join(f"{t['value']} ({t['between']})" if t["between"] else t["value"] for t in told["times"])
         rows.append(f"| {_cell(told['name'])} | {told['good']} | {times} | {told['calls']} | {_cell(told['cost'])} |")
-    answers = [f"- {_SIGNS[t['answer']]} {_cell(t['endpoint'])}: {_cell(t['demand'])}: {_cell(t['says'])}" for t in summary["thresholds"]]
+    answers = [
+        f"- {_SIGNS[t['answer']]} {_cell(t['endpoint'])}: {_cell(t['demand'])}: {_cell(t['says'])}"
+        for t in summary["thresholds"]
+    ]
     facts = " · ".join(_facts(summary))
     return "\n".join([f"## Load: {_cell(str(summary['plan']))}", "", _cell(facts), "", *rows, "", *answers, ""])
 
@@ -369,7 +403,8 @@ def junit(summary: Summary) -> str:
     cases = [_case(one) for one in summary["thresholds"]]
     invalid = summary["health"]["verdict"] == "invalid"
     if invalid:
-        cases.append('<testcase classname="generator" name="the run is valid"><error message="the generator was the limit"/></testcase>')
+        error = '<error message="the generator was the limit"/>'
+        cases.append(f'<testcase classname="generator" name="the run is valid">{error}</testcase>')
     failures = sum(one["answer"] == "missed" for one in summary["thresholds"])
     counts = f'tests="{len(cases)}" failures="{failures}" errors="{int(invalid)}"'
     suite = f"<testsuite name={quoteattr('load ' + line(str(summary['plan'])))} {counts}>{''.join(cases)}</testsuite>"
@@ -378,7 +413,9 @@ def junit(summary: Summary) -> str:
 
 def _case(one: Mapping[str, Any]) -> str:
     says = quoteattr(line(one["says"]))
-    inner = {"held": "", "missed": f"<failure message={says}/>", "undecided": f"<skipped message={says}/>"}[one["answer"]]
+    inner = {"held": "", "missed": f"<failure message={says}/>", "undecided": f"<skipped message={says}/>"}[
+        one["answer"]
+    ]
     return f"<testcase classname={quoteattr(line(one['endpoint']))} name={quoteattr(one['demand'])}>{inner}</testcase>"
 
 

@@ -1,0 +1,76 @@
+"""The reports of a load run: functions of its summary, whole without a network, harmless whatever hosts wrote."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from load_world import Lognormal, world
+from wireproof.load import terminal
+from wireproof.report import load as report
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("load")
+    plan = """download: false
+poll: 100ms
+drain: 5s
+phases: [{name: m, rate: 30/s, for: 3s}]
+thresholds:
+  - {measure: completion.p50, at_most: 5s}
+  - {measure: completion.p90, at_most: 1ms}
+  - {measure: completion.p99, at_most: 5s}
+"""
+    with world(root, Lognormal(0.3, 0.3), "segmind/p-image-edit", "runware/p-image-edit") as here:
+        return here.run(here.plan(plan))
+
+
+def test_a_threshold_is_held_missed_or_undecided_for_want_of_jobs(run):
+    answers = {(t["demand"].split()[0], t["answer"]) for t in run.summary["thresholds"]}
+    assert answers == {("completion.p50", "held"), ("completion.p90", "missed"), ("completion.p99", "undecided")}
+
+
+def test_the_page_loads_nothing_and_runs_nothing(run):
+    page = report.html(run.summary)
+    assert len(page) < 1_500_000
+    assert "<script" not in page
+    assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", page)
+
+
+def test_every_picture_has_a_table_of_the_same(run):
+    page = report.html(run.summary)
+    pictures = page.count('<svg viewBox="0 0 680')
+    assert pictures >= 5
+    assert page.count("The same in numbers") == pictures
+
+
+def test_what_a_host_wrote_is_only_text_in_every_report(run):
+    evil = '<img src=x onerror=alert(1)>|"\x1b[31m'
+    course = {**run.summary["course"], "troubles": []}
+    endpoints = {f"segmind/{evil}": {**e, "problems": {evil: 1}} for e in run.summary["endpoints"].values()}
+    summary = {**run.summary, "plan": evil, "stopped": evil, "endpoints": endpoints, "course": course}
+    page = report.html(summary)
+    assert "<img" not in page
+    assert "\x1b" not in page + report.markdown(summary) + report.junit(summary) + terminal.render(summary)
+    assert "<img" not in report.markdown(summary)
+    ElementTree.fromstring(report.junit(summary))
+
+
+def test_junit_keeps_missed_undecided_and_held_apart(run):
+    root = ElementTree.fromstring(report.junit(run.summary))
+    assert len(root.findall(".//failure")) == 2
+    assert len(root.findall(".//skipped")) == 2
+
+
+def test_the_terminal_tells_the_numbers_and_what_they_are_worth(run):
+    text = terminal.render(run.summary, 140)
+    assert "segmind/p-image-edit" in text
+    assert re.search(r"0\.\d\d \(0\.\d\d-0\.\d\d\)", text)
+    assert "n=45" in text
+
+
+def test_reports_are_written_beside_the_summary(run):
+    assert {path.name for path in report.write(run.folder)} == {"report.html", "report.md", "junit.xml"}
