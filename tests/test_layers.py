@@ -16,7 +16,7 @@ FLOORS = (
     {"model", "lifecycle", "errors", "clock", "money", "rooms", "runlog", "ledger", "secrets"},
     {"spec"},
     {"wire", "generate"},
-    {"mock", "check", "probe", "load", "report", "export", "baseline"},
+    {"mock", "check", "probe", "load", "report", "export", "baseline", "scaffold"},
     {"conform", "audit", "compare"},
     {"recordings", "replaying", "proxying", "catalogue", "learning"},  # what the meeting's verdict is put to
     {"session"},  # one command's work, and what is kept of it

@@ -438,6 +438,28 @@ def _clock(name: str, scale: float) -> Any:
     return RealClock() if scale == 1.0 else ScaledClock(scale)
 
 
+# -------------------------------------------------------------------------------------------- init
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; it is made where it is missing.")] = Path(),
+    host: Annotated[str, typer.Option("--host", help="Name of the first host.")] = "acme",
+    model: Annotated[str, typer.Option("--model", help="Name of the first model.")] = "lantern",
+) -> None:
+    """Lay out the rooms of a repository: a first contract, a client test, a load plan, CI. Overwrites nothing."""
+    from datetime import UTC, datetime
+
+    from wireproof.scaffold import scaffold
+
+    made = scaffold(folder, host=host, model=model, today=datetime.now(UTC).date())
+    for path in made.written:
+        print(f"wrote {folder / path}")
+    for path in made.kept:
+        print(f"kept {folder / path}, which was there already")
+    print(f"next: cd {folder} && make test" if folder != Path() else "next: make test")
+
+
 # -------------------------------------------------------------------------------------------- demo
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wireproof.model import (
@@ -43,10 +43,15 @@ def as_document(run: Run) -> dict[str, Any]:
         "folder": run.folder,
         "verdict": overall(run),
         "counts": _counts(run.findings),
-        "findings": [_finding(finding) for finding in run.findings],
+        "findings": findings_document(run.findings),
         "verdicts": [_verdict(run, verdict) for verdict in run.verdicts],
         "exchanges": [_exchange(exchange) for exchange in run.exchanges],
     }
+
+
+def findings_document(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as plain values, the same in every document."""
+    return [_finding(finding) for finding in findings]
 
 
 def _counts(findings: tuple[Finding, ...]) -> Mapping[Severity, int]:
