@@ -28,6 +28,7 @@ from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.generate import cases
 from wireproof.ledger import Charge, Ledger, Reservation
+from wireproof.lifecycle import Status
 from wireproof.load.quantiles import not_seen
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
@@ -80,6 +81,9 @@ SMALL = (150, 12)
 
 MOST_NARROWED = 40
 """So many single values are tried to find which one of a request was refused."""
+
+SEVERAL = 3
+"""So many jobs that all failed say that something is wrong with the requests or with the day."""
 
 FEW = 10
 """Fewer answers than this say nothing of defects that strike at random."""
@@ -633,6 +637,8 @@ def verdict(
     if look:
         _look(trace)
     found = tuple(_with_replay(endpoint, exchanges, one) for one in judge(trace))
+    if not stopped and not any(one.severity is Severity.VIOLATION for one in found):
+        stopped = _no_success(trace)
     return Verdict(
         endpoint=endpoint.name,
         findings=found,
@@ -640,6 +646,16 @@ def verdict(
         summary=_summary(endpoint, trace, exchanges, stopped),
         notes=tuple(_notes(trace, stopped)),
     )
+
+
+def _no_success(trace: Trace) -> str:
+    """Why nothing can be said of what is delivered, where jobs were followed to their end and none succeeded; else ''."""
+    ended = [job for job in trace.jobs if job.taken and job.end is not None]
+    if len(ended) < SEVERAL or any(job.outcome is Status.SUCCEEDED for job in ended):
+        return ""
+    reasons = {seen.reading.text("job.error")[:80] for job in ended for seen in job.news if seen.reading} - {""}
+    why = f" ({'; '.join(sorted(reasons)[:2])})" if reasons else ""
+    return f"could not tell: none of {len(ended)} jobs succeeded{why}, so nothing that is delivered was judged"
 
 
 def _look(trace: Trace) -> None:

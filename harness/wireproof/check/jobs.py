@@ -33,7 +33,18 @@ def a_state_is_one_that_the_contract_lists(job: JobTrace) -> Iterator[Finding]:
     known = job.endpoint.provider.states
     for seen in job.news:
         for word in seen.reading.words if seen.reading else ():
-            if word not in known:
+            near = next((k for k in known if k.lower() == word.lower()), None)
+            if word not in known and near is not None:
+                yield finding(
+                    f"the state {near} was spelled {word!r}",
+                    subject="spelling of states",
+                    proof=known[near].evidence,
+                    where=known[near].where,
+                    evidence=[seen.seq],
+                    expected=near,
+                    actual=word,
+                )
+            elif word not in known:
                 yield finding(
                     f"the job was in a state {word!r} that the contract does not list",
                     subject=f"state {word}",

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import JobTrace
+from wireproof.check.trace import JobTrace, Trace
 from wireproof.lifecycle import Status
 from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Severity
 from wireproof.money import exact, plain
@@ -99,9 +99,18 @@ def _pictures(job: JobTrace) -> Iterator[tuple[int, Any, str]]:
         picture = job.pictures.get((exchange.seq, exchange.output or 0))
         if picture is not None and exchange.reply is not None and exchange.reply.status < 300:
             yield exchange.seq, picture, _declared(exchange)
-    for (seq, _), picture in job.pictures.items():
+    for (seq, index), picture in job.pictures.items():
         if all(seq != exchange.seq for exchange in job.media):
-            yield seq, picture, ""
+            yield seq, picture, _inline_type(job, seq, index)
+
+
+def _inline_type(job: JobTrace, seq: int, index: int) -> str:
+    """The type that a data URI states; empty for other outputs."""
+    for seen in job.results:
+        outputs = seen.reading.outputs if seen.reading else ()
+        if seen.seq == seq and index < len(outputs) and (outputs[index].data or b"")[:5] == b"data:":
+            return (outputs[index].data or b"")[5:].split(b",", 1)[0].split(b";", 1)[0].decode("ascii", "replace").lower()
+    return ""
 
 
 def _declared(exchange: Exchange) -> str:
@@ -376,3 +385,81 @@ def an_echo_is_what_was_sent(job: JobTrace) -> Iterator[Finding]:
                 actual=told[:120],
             )
             return
+
+
+@check(id="OUT011", reads=JobTrace, trips_on=("results-alike",))
+def several_results_are_several(job: JobTrace) -> Iterator[Finding]:
+    """A job that was asked for several results delivers different ones, each with an id of its own.
+
+    Every one of them is paid for.
+    """
+    count = job.endpoint.outputs.count
+    parameter = job.endpoint.parameters.get(count) if isinstance(count, str) else None
+    if parameter is None or outputs_of(job.endpoint, job.values) < 2:
+        return
+    digests = [picture.pixels for _, picture, _ in _first_of_each(job) if picture.pixels]
+    if len(digests) != len(set(digests)):
+        yield finding(
+            f"{len(digests) - len(set(digests))} of {len(digests)} results repeat another one",
+            subject="results alike",
+            proof=parameter.evidence,
+            where=parameter.where,
+            evidence=[*_asked(job), *[seq for seq, _, _ in _first_of_each(job)][:2]],
+            expected="different pictures",
+            actual="the same picture",
+        )
+    for seen in job.results:
+        ids = [str(value) for value in seen.reading.values("output.id")] if seen.reading else []
+        if len(ids) != len(set(ids)):
+            yield finding(
+                "several results of one job share an id",
+                subject="results share an id",
+                proof=parameter.evidence,
+                where=parameter.where,
+                evidence=[seen.seq],
+                expected="an id each",
+                actual=ids[0],
+            )
+            return
+
+
+def _first_of_each(job: JobTrace) -> list[tuple[int, Any, str]]:
+    """Each output once, however often it was fetched."""
+    first: dict[int, tuple[int, Any, str]] = {}
+    for exchange in job.media:
+        picture = job.pictures.get((exchange.seq, exchange.output or 0))
+        if picture is not None:
+            first.setdefault(exchange.output or 0, (exchange.seq, picture, _declared(exchange)))
+    return [first[index] for index in sorted(first)]
+
+
+@check(id="MON003", reads=Trace, trips_on=("balance-stands-still",))
+def the_balance_falls_with_every_paid_job(trace: Trace) -> Iterator[Finding]:
+    """Where replies tell what is left on the account, it falls as jobs are accepted.
+
+    A balance that stands still hides spending until the account is empty.
+    """
+    told: list[tuple[int, Decimal]] = []
+    for job in trace.jobs:
+        submit = job.submit
+        if not job.taken or submit is None or submit.reading is None or submit.exchange.credential.value == "other":
+            continue
+        balance = exact(submit.reading.value("account.balance"))
+        price = price_of(job.endpoint, job.values)
+        if balance is not None and price is not None and price.amount > 0:
+            told.append((submit.seq, balance))
+    if len(told) >= STILL and len({amount for _, amount in told}) == 1:
+        where = trace.endpoint.price.where if trace.endpoint.price else trace.endpoint.where
+        yield finding(
+            f"the balance stayed at {plain(told[0][1])} over {len(told)} accepted jobs",
+            subject="balance",
+            severity=Severity.QUESTION,
+            where=where,
+            evidence=[seq for seq, _ in told[:3]],
+            expected="a balance that falls",
+            actual=plain(told[0][1]),
+        )
+
+
+STILL = 4
+"""So many accepted jobs with one and the same balance are no accident."""

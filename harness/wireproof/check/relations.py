@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from wireproof.check.media import distance
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Trace
-from wireproof.model import Finding, Relation
+from wireproof.model import Finding, Relation, Severity
 from wireproof.spec.values import same
 
 ALIKE = 0.02
@@ -163,6 +163,7 @@ def links_lead_to_the_host_itself(job: JobTrace) -> Iterator[Finding]:
     own = {(urlsplit(job.submit.exchange.call.url).hostname or "").lower()}
     own |= {(urlsplit(server.url).hostname or "").lower() for server in job.endpoint.provider.servers.values()}
     near = {"localhost", "127.0.0.1", "::1"}
+    yield from _foreign_pictures(job, own)
     for name, link in job.submit.reading.links.items():
         host = (urlsplit(link).hostname or "").lower()
         if not host or host in own or (host in near and own & near):
@@ -175,3 +176,22 @@ def links_lead_to_the_host_itself(job: JobTrace) -> Iterator[Finding]:
             expected=" or ".join(sorted(own)),
             actual=host,
         )
+
+
+def _foreign_pictures(job: JobTrace, own: set[str]) -> Iterator[Finding]:
+    """Pictures on a host that the contract does not name: none of our keys is sent there, and they are not fetched."""
+    near = {"localhost", "127.0.0.1", "::1"}
+    for seen in job.results:
+        for output in seen.reading.outputs if seen.reading else ():
+            host = (urlsplit(output.url or "").hostname or "").lower()
+            if host and host not in own and not (host in near and own & near):
+                yield finding(
+                    f"the picture lies at {host}, which the contract does not name",
+                    subject="picture address",
+                    severity=Severity.QUESTION,
+                    where=job.endpoint.outputs.where,
+                    evidence=[seen.seq],
+                    expected=" or ".join(sorted(own)),
+                    actual=host,
+                )
+                return

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word
+from wireproof.generate import cases
 from wireproof.model import Confidence, Credential, Does, Evidence, Finding, Kind, Means, Problem, Severity, Where
 from wireproof.wire import bodies
 from wireproof.wire.bodies import MISSING
@@ -32,6 +33,8 @@ def expected_kinds(seen: Seen) -> frozenset[Kind]:
     asked, credential = seen.asked, seen.exchange.credential
     if asked is None:
         return frozenset()
+    if seen.exchange.purpose == "one id, second time" and seen.endpoint.provider.repeat_id == "conflict":
+        return frozenset({Kind.CONFLICT})
     staged = seen.endpoint.provider.problems.get(seen.exchange.purpose.removeprefix(STAGED))
     if staged is not None and seen.exchange.purpose.startswith(STAGED):
         return frozenset({staged.kind})
@@ -190,6 +193,14 @@ def _image_proof(seen: Seen) -> Evidence:
     return pictures[0].evidence if pictures else UNKNOWN
 
 
+def _likely(seen: Seen) -> list[Problem]:
+    """The problems that a refusal may tell of: of the kinds that the call deserves, where it deserves any."""
+    status = seen.reply.status if seen.reply else 0
+    kinds = expected_kinds(seen) or frozenset(Kind) - {Kind.WRONG_METHOD}
+    fitting = [p for p in of_kinds(seen, kinds) if status in p.statuses]
+    return fitting or [p for p in of_kinds(seen, frozenset(Kind)) if status in p.statuses]
+
+
 def _wanted_media(seen: Seen) -> set[str]:
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None:
@@ -200,9 +211,7 @@ def _wanted_media(seen: Seen) -> set[str]:
         # A body that is neither JSON nor a picture is measured by the picture that the operation promises.
         return pictures if pictures and chosen.media == "json" and reading.body is MISSING else {chosen.media}
     alternatives = {a.media for a in reading.operation.alternatives if reply.status in a.statuses}
-    problems = {
-        p.media if p.shape is not None else "any" for p in of_kinds(seen, frozenset(Kind)) if reply.status in p.statuses
-    }
+    problems = {p.media if p.shape is not None else "any" for p in _likely(seen)}
     return alternatives | problems
 
 
@@ -229,6 +238,9 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     proof = (documented or proper)[0].evidence
     if breach is not None and not breach.binds:
         proof = breach.evidence
+    if reply.status >= 500 and breach is not None and breach.binds:
+        # Whatever the number for a bad value is: a fault of the host is not it.
+        proof = Evidence()
     if _looked_up_first(seen):
         proof = UNKNOWN
     yield finding(
@@ -279,7 +291,7 @@ def a_good_status_carries_no_error(seen: Seen) -> Iterator[Finding]:
     if seen.is_error and seen.reply is not None and seen.asked is not None:
         yield finding(
             f"{seen.asked.operation.name} answered {seen.reply.status} with the body of an error",
-            subject=f"{seen.asked.operation.name} error in {seen.reply.status}",
+            subject="error in a good status",
             where=seen.asked.operation.where,
             evidence=[seen.seq],
             expected="an error status",
@@ -297,8 +309,9 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None or reading.alternative is not None or not reading.problems:
         return
-    shapes = [p for p in reading.problems if p.shape is not None]
-    if len(shapes) < len(reading.problems) or reading.body is MISSING:
+    likely = _likely(seen)
+    shapes = [p for p in likely if p.shape is not None]
+    if not shapes or len(shapes) < len(likely) or reading.body is MISSING:
         return
     results = [(p, bodies.faults(p.shape, reading.body, {}, None)) for p in shapes if p.shape]
     if any(not faults for _, faults in results):
@@ -360,7 +373,8 @@ def what_the_contract_allows_is_taken(trace: Trace) -> Iterator[Finding]:
     A documented value that is refused breaks callers who did as they were told, most often at the bounds and
     in the rarer allowed values.
     """
-    refused = [seen for seen in trace.seen if _wrongly_refused(seen)]
+    repeated = _repeated_ids(trace)
+    refused = [seen for seen in trace.seen if _wrongly_refused(seen) and seen.seq not in repeated]
     for blamed, group in _blamed(refused, _fine(trace)):
         seen = min(group, key=lambda one: len(one.values))
         proof, where = _leaned_on(seen)
@@ -407,6 +421,19 @@ def _blamed(refused: list[Seen], fine: set[str]) -> Iterator[tuple[str, list[See
 
 def _suspects(seen: Seen, fine: set[str]) -> list[str]:
     return [name for name, value in seen.values.items() if _spelt(name, value) not in fine]
+
+
+def _repeated_ids(trace: Trace) -> set[int]:
+    """Submits under an id that an earlier accepted submit brought along."""
+    used: set[str] = set()
+    again: set[int] = set()
+    for seen in trace.seen:
+        if seen.asked and seen.asked.operation.does.bills and seen.asked.job:
+            if seen.asked.job in used:
+                again.add(seen.seq)
+            elif seen.reading and seen.reading.alternative:
+                used.add(seen.asked.job)
+    return again
 
 
 def _wrongly_refused(seen: Seen) -> bool:
@@ -594,3 +621,29 @@ def _rightly_asked(seen: Seen) -> bool:
     purpose = seen.exchange.purpose
     staged = purpose.startswith(STAGED) or asks_after_nobody(seen) or "early" in purpose
     return seen.let_in and not expected_kinds(seen) and not staged and not misplaced_word(seen) and not _provoked(seen)
+
+
+@check(id="RPL010", reads=Seen, trips_on=("good-status-odd-body",))
+def a_good_status_has_one_of_the_documented_bodies(seen: Seen) -> Iterator[Finding]:
+    """A reply with a good status is one of the replies that the contract knows.
+
+    A body of another form, or an empty list where a job should be, tells a client nothing; most poll on until
+    their deadline.
+    """
+    reading, reply, operation = seen.reading, seen.reply, seen.operation
+    if reading is None or reply is None or operation is None or reading.alternative is not None or reply.status >= 300:
+        return
+    here = [a for a in operation.alternatives if reply.status in a.statuses]
+    if not here or seen.is_error or expected_kinds(seen) or asks_after_nobody(seen) or not seen.let_in:
+        return
+    if reading.media != "json" or seen.exchange.credential is Credential.OTHER:
+        return
+    yield finding(
+        f"{operation.name} answered {reply.status} with a body that is none of {', '.join(a.name for a in here)}",
+        subject=f"{operation.name} body",
+        severity=Severity.QUESTION,
+        where=here[0].where,
+        evidence=[seen.seq],
+        expected=" or ".join(a.name for a in here),
+        actual=str(reading.body)[:120],
+    )

@@ -55,13 +55,10 @@ class Seen:
         """Whether a good status carries the body of an error: it has what an error needs, and nothing that a
         good reply of the operation would tell."""
         reading = self.reading
-        if not self.accepted or reading is None or not isinstance(reading.body, dict) or reading.alternative is None:
+        if not self.accepted or reading is None or not isinstance(reading.body, dict):
             return False
         chosen = reading.alternative
-        if chosen.shape is None or chosen.means is Means.FAILED:
-            return False
-        lacks = any(name not in reading.body for name in chosen.shape.schema.get("required", ()))
-        if not lacks and reading.found:
+        if chosen is not None and (chosen.shape is None or chosen.means is Means.FAILED or reading.found):
             return False
         shapes = [p.shape.schema for p in self.endpoint.provider.problems.values() if p.shape is not None]
         return any(s.get("required") and all(name in reading.body for name in s["required"]) for s in shapes)
@@ -111,9 +108,9 @@ class JobTrace:
 
     @property
     def told(self) -> Iterator[tuple[Seen, Status]]:
-        """Every canonical status that was told, in order."""
+        """Every canonical status that was told to the job's owner, in order."""
         for seen in self.news:
-            if seen.reading and seen.reading.status is not None:
+            if seen.let_in and seen.exchange.credential is not Credential.OTHER and seen.reading and seen.reading.status is not None:
                 yield seen, seen.reading.status
 
     @property

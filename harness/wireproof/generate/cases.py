@@ -64,12 +64,12 @@ def typical(parameter: Parameter) -> Any:
 
 
 def _typical(schema: Mapping[str, Any], name: str) -> Any:
-    if "const" in schema:
-        return schema["const"]
-    if "default" in schema:
-        return schema["default"]
-    if "enum" in schema:
-        return schema["enum"][0]
+    for keyword in ("const", "default"):
+        if keyword in schema:
+            return schema[keyword]
+    for keyword in ("examples", "enum"):
+        if keyword in schema:
+            return schema[keyword][0]
     kind = types(schema)[0]
     if kind == "boolean":
         return False
@@ -77,7 +77,7 @@ def _typical(schema: Mapping[str, Any], name: str) -> Any:
         return _number(schema)
     if kind == "array":
         count = max(1, schema.get("minItems", 1))
-        return [_typical(schema.get("items", {"type": "string"}), f"{name}-{i}") for i in range(count)]
+        return _items(schema, name, count)
     if kind == "object":
         return {}
     if schema.get("format") == "uri":
@@ -156,8 +156,7 @@ def _lists(parameter: Parameter) -> Iterator[Choice]:
     schema, name = parameter.schema, parameter.name
     sizes = {bound: schema[bound] for bound in ("minItems", "maxItems") if bound in schema} or {"given": 1}
     for bound, size in sizes.items():
-        items = [_typical(schema.get("items", {"type": "string"}), f"{name}-{i}") for i in range(size)]
-        yield Choice(name, items, f"{name} given" if bound == "given" else f"{name}.{bound}")
+        yield Choice(name, _items(schema, name, size), f"{name} given" if bound == "given" else f"{name}.{bound}")
 
 
 def _texts(parameter: Parameter) -> Iterator[Choice]:
@@ -334,7 +333,10 @@ def _wrong(parameter: Parameter) -> Iterator[tuple[str, Any]]:
 
 
 def _items(schema: Mapping[str, Any], name: str, count: int) -> list[Any]:
-    return [_typical(schema.get("items", {"type": "string"}), f"{name}-{i}") for i in range(count)]
+    """So many items: examples in turn where the contract has some, made up otherwise."""
+    inner = schema.get("items", {"type": "string"})
+    known = inner.get("examples", ())
+    return [known[i % len(known)] if known else _typical(inner, f"{name}-{i}") for i in range(count)]
 
 
 def _other_type(kinds: tuple[str, ...]) -> Any:

@@ -55,12 +55,16 @@ def _of_type(kind: str, schema: Mapping[str, Any], name: str) -> st.SearchStrate
 def _item(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
     """One item of a list: of media, an address of its own."""
     inner = schema.get("items", {"type": "string"})
+    if "examples" in inner:
+        return st.sampled_from(inner["examples"])
     if inner.get("format") == "uri" or inner.get("type") == "string":
         return st.integers(0, 99).map(lambda i: f"https://example.com/{name.replace('.', '-')}-{i}.png")
     return value(inner, name)
 
 
 def _text(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[str]:
+    if "examples" in schema:
+        return st.sampled_from(schema["examples"])
     if schema.get("format") == "uri":
         return st.integers(0, 99).map(lambda i: f"https://example.com/{name.replace('.', '-')}-{i}.png")
     if "pattern" in schema:

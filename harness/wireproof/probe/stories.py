@@ -205,7 +205,10 @@ def unknown_ids(stage: Stage) -> Iterator[Want]:
     """Operations about a job, asked after ids that nobody handed out: one in the host's own form, one not."""
     for operation in stage.endpoint.operations.values():
         if operation.does.asks:
-            for name, id in (("well-formed", stage.new_id(f"unknown:{operation.name}")), ("odd", "wireproof-no-such-job")):
+            ids = [("well-formed", stage.new_id(f"unknown:{operation.name}"))]
+            if not any(f.canonical == "job.id" and {"format", "pattern"} & set(f.schema) for f in operation.request.fields):
+                ids.append(("odd", "wireproof-no-such-job"))
+            for name, id in ids:
                 yield ask_after(stage, operation, id, None, f"{operation.name} of an unknown id ({name})")
 
 

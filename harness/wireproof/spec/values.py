@@ -171,7 +171,7 @@ def promised(endpoint: Endpoint, values: Values) -> Promised:
     form = endpoint.outputs.format
     if form.fixed:
         formats: tuple[str, ...] = (form.fixed,)
-    elif form.parameter and full.get(form.parameter) in form.values:
+    elif form.parameter and isinstance(full.get(form.parameter), str) and full[form.parameter] in form.values:
         formats = (form.values[full[form.parameter]],)
     else:
         formats = form.any_of

@@ -165,8 +165,12 @@ def _problems(endpoint: Endpoint, operation: Operation, reply: Reply, body: Any)
     known = [endpoint.provider.problems[name] for name in operation.problems if name in endpoint.provider.problems]
     fitting = [p for p in known if reply.status in p.statuses]
     coded = [p for p in fitting if p.code and p.code in _codes(p, body)]
-    uncoded = [p for p in fitting if not p.code]
-    return tuple(coded or uncoded or fitting)
+    if coded:
+        return tuple(coded)
+    # A JSON body is told of by a problem that has a form, a page by one that has none.
+    fitting.sort(key=lambda p: (p.shape is None) is (body is not MISSING))
+    uncoded = [p for p in fitting if not p.code and (p.shape is None) is (body is MISSING)]
+    return tuple(uncoded or fitting)
 
 
 def _codes(problem: Problem, body: Any) -> list[Any]:
