@@ -373,9 +373,7 @@ def what_the_contract_allows_is_taken(trace: Trace) -> Iterator[Finding]:
     A documented value that is refused breaks callers who did as they were told, most often at the bounds and
     in the rarer allowed values.
     """
-    repeated = _repeated_ids(trace)
-    refused = [seen for seen in trace.seen if _wrongly_refused(seen) and seen.seq not in repeated]
-    for blamed, group in _blamed(refused, _fine(trace)):
+    for blamed, group in _refused_for(trace):
         seen = min(group, key=lambda one: len(one.values))
         proof, where = _leaned_on(seen)
         told = seen.reading.text("problem.message")[:160] if seen.reading else ""
@@ -391,10 +389,14 @@ def what_the_contract_allows_is_taken(trace: Trace) -> Iterator[Finding]:
         )
 
 
-def _fine(trace: Trace) -> set[str]:
-    """Every value that an accepted request gave, as `parameter=value`."""
-    taken = [seen for seen in trace.seen if seen.operation and seen.operation.does.bills and seen.accepted and not seen.is_error]
-    return {_spelt(name, value) for seen in taken for name, value in seen.values.items()}
+def _refused_for(trace: Trace) -> Iterator[tuple[str, list[Seen]]]:
+    """What valid requests were refused for, operation by operation, and those requests."""
+    repeated = _repeated_ids(trace)
+    for operation in trace.endpoint.operations.values():
+        own = [seen for seen in trace.seen if seen.operation and seen.operation.name == operation.name]
+        taken = [seen for seen in own if operation.does.bills and seen.accepted and not seen.is_error]
+        fine = {_spelt(name, value) for seen in taken for name, value in seen.values.items()}
+        yield from _blamed([s for s in own if _wrongly_refused(s) and s.seq not in repeated], fine)
 
 
 def _spelt(name: str, value: object) -> str:
