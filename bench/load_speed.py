@@ -40,7 +40,9 @@ def serve() -> None:
         def answer(self, call: object, now: float, wall: float) -> Answer:
             return Answer(Reply(404, (), b""))
 
-        def quick(self, method: bytes, target: bytes, headers: object, body: bytes, now: float) -> bytes | None:
+        def quick(
+            self, method: bytes, target: bytes, fields: object, origin: str, body: bytes, now: float
+        ) -> bytes | None:
             if method == b"POST":
                 self.count += 1
                 id = f"{self.count:08x}-0000-0000-0000-{int(now * 1000):012x}"

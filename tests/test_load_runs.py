@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -13,13 +14,17 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import trustme
 
-from load_world import Freezing, Steady, in_background, kept, processes, unaccounted, until, world
+from load_world import Freezing, Steady, World, in_background, kept, processes, unaccounted, until, world
 from wireproof.errors import UsageError
 from wireproof.load import folder
 from wireproof.load.command import run, summed
 from wireproof.load.record import Outcome
+from wireproof.mock.engine import Mock
+from wireproof.mock.socket import serving
 from wireproof.rooms import shipped
+from wireproof.spec.load import resolve
 
 QUICK = "download: false\npoll: 100ms\ndrain: 5s\n"
 
@@ -166,3 +171,14 @@ def test_locust_itself_runs_the_front_door(tmp_path):
     assert done.returncode in (0, 5), done.stderr[-800:]
     (place,) = (tmp_path / "runs").iterdir()
     assert json.loads((place / folder.SUMMARY).read_text())["jobs"] == 12
+
+
+def test_a_host_that_cannot_prove_who_it_is_gets_no_key(tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    mock = Mock(resolve("segmind/p-image"))
+    with serving(mock, tls=context) as url:
+        here = World(mock, url, resolve("segmind/p-image"), tmp_path)
+        outcome = here.run(here.plan(QUICK + "phases: [{name: m, rate: 3/s, for: 1s}]\n"))
+    assert not here.taken
+    assert {(job.outcome, job.problem) for job in kept(outcome)} == {(Outcome.BROKEN, "tls")}

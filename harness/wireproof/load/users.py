@@ -7,6 +7,7 @@ plan. Run as a program it is one process of `wireproof load`; imported by a locu
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -243,6 +244,10 @@ class Room:
             self.cut()
         elif self.hand is not None:
             self.hand.hear(message)
+            if message["what"] == "begin":
+                # What is there by now stays: to look through it again would hold up sends for tens of ms.
+                gc.collect()
+                gc.freeze()
 
     def cut(self) -> None:
         """End the users of this process; their jobs are kept as cut off."""
