@@ -143,16 +143,16 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
     if run is not None and run is not submit:
         few = functools.partial(_few_forbidden, endpoint, run)
         steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
-    steps.append(_jobs_step(endpoint, "every allowed value", valid[: QUICK_JOBS] if profile == "quick" else valid))
+    steps.append(_jobs_step(endpoint, "every allowed value", "value", valid[: QUICK_JOBS] if profile == "quick" else valid))
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
     if samples and profile != "quick":
-        steps.append(_jobs_step(endpoint, "the page's own samples", samples))
+        steps.append(_jobs_step(endpoint, "the page's own samples", "sample", samples))
     troubles = [
         cases.Case(values={**base, **gift.parameters}, purpose=f"should end {gift.status.value}: {gift.says}")
         for gift in endpoint.provocations
     ]
     if troubles:
-        steps.append(_jobs_step(endpoint, "jobs that should fail", troubles))
+        steps.append(_jobs_step(endpoint, "jobs that should fail", "failing", troubles))
     if run is not None and run is not submit:
         for i, chosen in enumerate(_ways_to_choose(endpoint, run)):
             told = functools.partial(_blocking, f"run-{i + 1}", {**base, **chosen}, run)
@@ -163,7 +163,7 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
                 steps.append(_story_step(endpoint, f"blocking {run.name} that should fail", base, told))
     pairs = _relations(endpoint, base)
     if pairs and profile != "quick":
-        steps.append(_jobs_step(endpoint, "relations between jobs", pairs))
+        steps.append(_jobs_step(endpoint, "relations between jobs", "relation", pairs))
     if endpoint.provider.repeat_id != "new":
         steps.append(_story_step(endpoint, "one id used twice", base, lambda s: [stories.same_id_twice(s, base)]))
     steps.append(_story_step(endpoint, "another account", base, lambda s: [stories.shown_to_others(s, "strangers", base)]))
@@ -230,7 +230,7 @@ def _step(endpoint: Endpoint, name: str, wants: Callable[[Stage], list[Want]], *
     )
 
 
-def _jobs_step(endpoint: Endpoint, name: str, batch: list[cases.Case]) -> Step:
+def _jobs_step(endpoint: Endpoint, name: str, label: str, batch: list[cases.Case]) -> Step:
     prices = [price_of(endpoint, case.values) for case in batch]
     known = [price for price in prices if price is not None]
     total = functools.reduce(Money.__add__, known) if known and len(known) == len(prices) else None
@@ -238,7 +238,7 @@ def _jobs_step(endpoint: Endpoint, name: str, batch: list[cases.Case]) -> Step:
     def make(stage: Stage) -> Iterator[Story]:
         for i, case in enumerate(batch):
             yield stories.whole_job(
-                stage, f"{name.split()[0]}-{i + 1}", case.values, case.purpose, polls_after=3 if i == 0 else 1, ask_early=i == 0
+                stage, f"{label}-{i + 1}", case.values, case.purpose, polls_after=3 if i == 0 else 1, ask_early=i == 0
             )
 
     return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make)
@@ -344,7 +344,7 @@ def conform(
 
     transport = EngineTransport(target.mock, clock=clock) if target.mock else None
     with Sender(transport=transport) as sender:
-        driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before, first=first)
+        driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before, first=first, family=f"{endpoint.name} ")
         stage = stage_for(endpoint, target, clock, seed)
         stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
     exchanges = tuple(driver.exchanges)
@@ -569,17 +569,18 @@ def _after_a_while(endpoint: Endpoint, target: Target, driver: Driver, stage: St
 
 def _again(driver: Driver, stage: Stage, done: list[Any], purpose: str) -> None:
     for job in done:
+        label = job.label.removeprefix(driver.family)
         links = job.submit.reading.links if job.submit and job.submit.reading else {}
         for does in (Does.STATUS, Does.RESULT):
             operation = stage.endpoint.doing(does)
             if operation is not None:
-                driver.run([stories.single(stories.ask_after(stage, operation, job.id, job.label, purpose, links), stage.clock)])
+                driver.run([stories.single(stories.ask_after(stage, operation, job.id, label, purpose, links), stage.clock)])
         for exchange in islice(job.media, 1):
             want = Want(
                 call=exchange.call,
                 at=stage.clock.now(),
                 operation="media",
-                job=job.label,
+                job=label,
                 purpose=purpose,
                 credential=Credential.NONE,
                 output=exchange.output,

@@ -80,6 +80,8 @@ class Driver:
     started: float | None = None
     first: int = 1
     """Number of the first exchange, where a run drives several endpoints."""
+    family: str = ""
+    """Stands before the label of every job, so that labels stay apart where a run drives several endpoints."""
     _last: float = float("-inf")
 
     def ask(self, want: Want) -> Exchange:
@@ -100,7 +102,7 @@ class Driver:
             at=round(sent_at - self.started, 6),
             took=round(self.clock.now() - sent_at, 6),
             operation=want.operation,
-            job=want.job,
+            job=f"{self.family}{want.job}" if want.job else None,
             credential=want.credential,
             purpose=want.purpose,
             output=want.output,
