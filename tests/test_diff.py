@@ -70,8 +70,10 @@ REPLY = ("p", "operations", "status", "replies", "progress", "body", "properties
         (at("p", "limits", to={}), ("limit", "calls", "is", S)),
         (at("p", "problems", "out_of_credits", "status", to=406), ("problem", "out_of_credits", "status", B)),
         (at("p", "problems", "invalid", "retry", to="later"), ("problem", "invalid", "retry", C)),
-        (at("p", "problems", "moderated", to={"kind": "moderated", "status": 451}), ("problem", "moderated", "offered", C)),
-        (at("p", "operations", "status", "request", "path", to="/tasks/{job.id}"), ("operation", "status", "address", B)),
+        (at("p", "problems", "moderated", to={"kind": "moderated", "status": 451}),
+         ("problem", "moderated", "offered", C)),
+        (at("p", "operations", "status", "request", "path", to="/tasks/{job.id}"),
+         ("operation", "status", "address", B)),
         (at("p", "operations", "submit", "request", "unknown_fields", to="refused"),
          ("operation", "submit", "unknown fields", B)),
         (at("p", "operations", "submit", "replies", "accepted", "status", to=200), ("reply", "submit", "status", B)),
@@ -187,7 +189,8 @@ def test_a_state_that_is_not_seen_any_more_is_told() -> None:
 @pytest.mark.parametrize(
     ("first", "last", "expected"),
     [
-        ({"spent": Money(Decimal("0.02"), "USD"), "jobs": 2}, {"spent": Money(Decimal("0.06"), "USD"), "jobs": 3}, ["a job costs more"]),
+        ({"spent": Money(Decimal("0.02"), "USD"), "jobs": 2}, {"spent": Money(Decimal("0.06"), "USD"), "jobs": 3},
+         ["a job costs more"]),
         ({"spent": Money(Decimal("0.02"), "USD"), "jobs": 2}, {"spent": Money(Decimal("0.03"), "USD"), "jobs": 3}, []),
         ({"spent": Money(Decimal("0.02"), "USD"), "jobs": 2}, {"spent": Money(Decimal(9), "credits"), "jobs": 3}, []),
         ({"spent": Money(Decimal("0.02"), "USD"), "jobs": 2},

@@ -251,6 +251,7 @@ _TABLE: Mapping[tuple[str, str], Judge] = {
     ),
     ("reply", ""): _told,
     ("state", "word"): _words,
+    ("state", "status"): _always(Impact.CHANGED, "jobs begin in another state"),
     ("state", "moves"): _always(Impact.CHANGED, "jobs take other ways"),
     ("problem", "offered"): _problem,
     ("problem", "status"): _always(Impact.BREAKING, "clients tell problems apart by the status code"),

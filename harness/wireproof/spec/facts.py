@@ -159,12 +159,13 @@ def _parameter(parameter: Parameter) -> Iterator[Fact]:
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         yield fact("type", "type", sorted(kinds), " or ".join(kinds))
     if parameter.has_default:
-        yield fact("default", "default", in_canonical(parameter, parameter.default), text(parameter.default))
+        yield fact("default", "default", in_canonical(parameter, parameter.default), _default(parameter))
     if "enum" in schema:
         values = [in_canonical(parameter, one) for one in schema["enum"]]
         yield fact("values", "enum", sorted(values, key=text), text(schema["enum"]))
     if "items" in schema:
-        yield fact("items", "items", schema["items"], _items(schema["items"]))
+        items = {key: value for key, value in schema["items"].items() if key not in ("examples", "default")}
+        yield fact("items", "items", items, _items(items))
     for keyword in KEYWORDS:
         if keyword in schema:
             yield fact(keyword, keyword, schema[keyword], text(schema[keyword]))
@@ -173,6 +174,11 @@ def _parameter(parameter: Parameter) -> Iterator[Fact]:
     if parameter.matters:
         shown = f"{_condition(parameter.matters)}; otherwise {parameter.otherwise}"
         yield fact("matters", "matters", [dict(parameter.matters), parameter.otherwise], shown)
+
+
+def _default(parameter: Parameter) -> str:
+    meant = text(in_canonical(parameter, parameter.default))
+    return f"{meant} ({parameter.name}: {text(parameter.default)})" if parameter.words else meant
 
 
 def _items(schema: Mapping[str, Any]) -> str:
@@ -370,7 +376,7 @@ def _states(endpoint: Endpoint) -> Iterator[Fact]:
     first = [state for state in provider.states.values() if state.initial]
     if first:
         yield _state(
-            "first", "word", sorted(s.status.value for s in first), first[0].evidence, first[0].where
+            "first", "status", sorted(s.status.value for s in first), first[0].evidence, first[0].where
         )
     if provider.moves:
         moves = {
@@ -485,6 +491,8 @@ def _job(endpoint: Endpoint) -> Iterator[Fact]:
         "job", "bad parameter", provider.refused_at, shown, provider.refused_evidence, provider.where
     )
     for name, data in provider.channels.items():
+        if name == "http":  # the plain way, which every host offers
+            continue
         told = data.get("evidence") if isinstance(data, Mapping) else None
         weak = told.get("confidence") if isinstance(told, Mapping) else None
         proof = Evidence(confidence=Confidence(weak)) if weak else Evidence()
