@@ -269,7 +269,7 @@ def test_tls_is_served_under_its_own_scheme() -> None:
 def test_a_quick_answer_goes_out_as_it_is_and_the_rest_to_the_engine() -> None:
     class Quick(Script):
         def quick(
-            self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes, now: float
+            self, method: bytes, target: bytes, fields: dict[bytes, bytes], origin: str, body: bytes, now: float
         ) -> bytes | None:
             return b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nquick" if target == b"/q" else None
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TextIO
 
@@ -27,6 +28,9 @@ from wireproof.mock.movable import MovableClock
 from wireproof.mock.socket import MockServer, run_forever
 from wireproof.model import Endpoint
 from wireproof.spec.load import resolve
+
+PLENTY = Decimal(1_000_000)
+"""What each account has, in the unit of its host: more than a load test spends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ def serve(
     allow_targets: Sequence[str] = (),
     journal: bool = True,
     limits: bool = False,
+    deposit: Decimal = PLENTY,
     out: TextIO | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Prints one line of JSON when it is ready.
@@ -65,7 +70,7 @@ def serve(
     moods = load_moods()
     chosen = named_mood(mood) if isinstance(mood, str) else mood
     time = MovableClock(clock or RealClock())
-    mock = Mock(endpoints, seed=seed, mood=chosen, moods=moods, limits=limits)
+    mock = Mock(endpoints, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit)
     book = Journal(mock, time.now(), time.wall())
     courier = Courier(time, allow_targets)
     control = Control(mock, time, book, courier, secrets.token_hex(16))
@@ -81,6 +86,7 @@ def serve(
             tls=safe.context if safe else None,
             on_effect=courier.take,
             on_exchange=hear,
+            on_quick=book.note if journal else None,
             upgrade=channels.upgrade,
         )
         beside = [MockServer(control, clock=RealClock(), port=control_port)] if control_port is not None else []
@@ -146,6 +152,7 @@ def main(words: Sequence[str] | None = None) -> int:
             allow_targets=asked.allow_target,
             journal=not asked.no_journal,
             limits=asked.limits,
+            deposit=asked.deposit,
         )
     except WireproofError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the reason, for a person
@@ -163,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--time-scale", type=float, default=1.0, help="how many times faster than real time")
     parser.add_argument("--stepped", action="store_true", help="time moves only by the control API")
     parser.add_argument("--limits", action="store_true", help="let the declared rate limits count")
+    parser.add_argument("--deposit", type=Decimal, default=PLENTY, help="what each account has")
     parser.add_argument("--tls", action="store_true", help="with a throw-away certificate")
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--no-control", action="store_true")

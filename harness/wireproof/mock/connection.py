@@ -56,8 +56,8 @@ _RESET = struct.pack("ii", 1, 0)
 _SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"})
 IDLE, HEAD, BODY, LINGERING, SILENT, GIVEN_AWAY = range(6)
 
-_Request: TypeAlias = tuple[bytes, bytes, str, Headers, bytes, bool]
-"""Method, target, origin, headers, body, and whether the connection is kept after the reply."""
+_Request: TypeAlias = tuple[bytes, bytes, str, Headers, dict[bytes, bytes], bytes, bool]
+"""Method, target, origin, headers (also by their lower-cased names), body, and whether the connection is kept."""
 
 
 class _Refused(Exception):
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
     client that does not take what was written."""
 
     __slots__ = (
-        "_body", "_eof", "_fresh", "_headers", "_held", "_holds", "_keep", "_left", "_left_at",
+        "_body", "_eof", "_fields", "_fresh", "_headers", "_held", "_holds", "_keep", "_left", "_left_at",
         "_mark", "_origin", "_parser", "_phase", "_server", "_spare", "_stop", "_target", "_timer",
         "_trailers", "_transport", "_undone", "_unread", "_upgrading", "_waiting",
     )  # fmt: skip
@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._origin = ""
         self._headers: Headers = []
+        self._fields: dict[bytes, bytes] = {}
         self._trailers: Headers | None = None
         self._body: bytes | bytearray = b""
         self._upgrading = False
@@ -211,7 +212,7 @@ class Connection(asyncio.Protocol):
         headers = self._headers
         self._trailers = []
         self._phase = BODY
-        fields = {name.lower(): value for name, value in headers}
+        fields = self._fields = {name.lower(): value for name, value in headers}
         if self._held or len(headers) > self._server.limits.fields:
             self._measure()
         version = self._parser.get_http_version()
@@ -278,9 +279,10 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method()
         body = self._body if isinstance(self._body, bytes) else bytes(self._body)
         if self._holds or self._waiting:
-            self._waiting.append((method, self._target, self._origin, self._headers, body, self._keep))
+            request = (method, self._target, self._origin, self._headers, self._fields, body, self._keep)
+            self._waiting.append(request)
         else:
-            self._serve(method, self._target, self._origin, self._headers, body, self._keep)
+            self._serve(method, self._target, self._origin, self._headers, self._fields, body, self._keep)
 
     def _change(self, rest: bytes) -> None:
         """A call that wants another protocol: a WebSocket is given away, all else is plain HTTP/1.1
@@ -313,13 +315,18 @@ class Connection(asyncio.Protocol):
     # ---- the calls, one after the other
 
     def _serve(
-        self, method: bytes, target: bytes, origin: str, headers: Headers, body: bytes, keep: bool
-    ) -> None:
+        self, method: bytes, target: bytes, origin: str, headers: Headers, fields: dict[bytes, bytes],
+        body: bytes, keep: bool,
+    ) -> None:  # fmt: skip
         server = self._server
         try:
-            if server.quick is not None:
-                whole = server.quick(method, target, headers, body, server.now())
+            # A header that comes twice is the engine's to judge.
+            if server.quick is not None and len(fields) == len(headers):
+                now = server.now()
+                whole = server.quick(method, target, fields, origin, body, now)
                 if whole is not None:
+                    if server.on_quick is not None:
+                        server.on_quick(method, target, origin, headers, body, whole, now)
                     self._transport.write(whole)
                     return None if keep else self._end()
             call = _call(method, target, origin, headers, body)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -149,9 +149,9 @@ class Control:
 
     def idle(self, asked: Asked) -> Any:
         """Move on to the end of the last job and to the last call that is due."""
-        ends = [job.ends for job in self.mock.memory if job.ends - self.clock.now() < _FAR]
-        until = max([*ends, self.courier.last_due() or 0.0], default=0.0)
-        self.clock.advance(max(0.0, until - self.clock.now()))
+        now = self.clock.now()
+        until = max(self.mock.memory.last_end(now + _FAR), self.courier.last_due() or 0.0)
+        self.clock.advance(max(0.0, until - now))
         self._settle()
         return self.time(asked)
 
@@ -208,7 +208,7 @@ class Control:
         account.settle(self.clock.now())
         amounts = ("deposited", "balance", "spent", "reserved", "refunded")
         told = {amount: str(getattr(account, amount)) for amount in amounts}
-        book = [encode(asdict(entry)) for entry in account.book]
+        book = [encode(entry._asdict()) for entry in account.book]
         return {**told, "jobs": account.jobs, "forbidden": account.forbidden, "book": book[-100:]}
 
     def set_account(self, asked: Asked) -> Any:
@@ -350,7 +350,7 @@ def _metrics(control: Control) -> list[str]:
         "# HELP wireproof_calls_total Calls by operation and status; 0: no reply.",
         "# TYPE wireproof_calls_total counter",
     ]
-    for (operation, status), number in sorted(control.journal.counts.items()):
+    for (operation, status), number in sorted((control.journal.counts + control.mock.quick.counts).items()):
         lines.append(f'wireproof_calls_total{{operation="{operation}",status="{status}"}} {number}')
     lines += ["# HELP wireproof_jobs Jobs that are remembered.", "# TYPE wireproof_jobs gauge"]
     lines.append(f"wireproof_jobs {len(control.mock.memory)}")

@@ -16,12 +16,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from wireproof.lifecycle import Status
+from wireproof.mock import dice
 from wireproof.mock.answer import WHOLE, Answer
 from wireproof.mock.faults import Bends
 from wireproof.mock.jobs import Account, Job, Memory
 from wireproof.mock.manners import Manners
 from wireproof.mock.moods import Mood, Moods, Struck
 from wireproof.mock.pictures import content_type, picture
+from wireproof.mock.quick import Quick
 from wireproof.mock.scene import MEDIA, Base, Host, Scene, fate, host_of, of_kind, plain, refused
 from wireproof.mock.sends import sends_of
 from wireproof.model import Call, Credential, Does, Endpoint, Kind, Limit, Operation, Reply
@@ -80,8 +82,11 @@ class Mock:
         for host in self.hosts:
             for role in ("main", "other"):
                 self.key(host.provider.name, role)
-        self.memory = memory or Memory()
+        self.memory = Memory() if memory is None else memory
+        self.offset = 0.0
+        """Seconds from the clock's time to the calendar's, as the last call told them."""
         self.reset()
+        self.quick = Quick(self)
 
     def reset(self) -> None:
         """Forget every job, account and count: the next calls are answered like the first ones."""
@@ -95,7 +100,15 @@ class Mock:
         self._staged: list[tuple[str, str]] = []
         self._uploads: dict[str, tuple[str, int]] = {}
 
+        if hasattr(self, "quick"):
+            self.quick.forget()
+
     # ------------------------------------------------------------------------------- the outside
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing stands between a good call and the contract's own answer."""
+        return self.moods.quiet and not (self.limits or self._staged or self.hurry) and type(self.manners) is Manners
 
     def key(self, provider: str, role: str = "main") -> str:
         """A key that the mock takes. Each role is an account of its own; `mood:NAME` one that meets that mood."""
@@ -115,7 +128,8 @@ class Mock:
     def account(self, name: str) -> Account:
         """The account of that name; a new one has a deposit."""
         if name not in self.accounts:
-            self.accounts[name] = Account(name, self.deposit)
+            stream = random.Random(f"{self.seed}:{name}")
+            self.accounts[name] = Account(name, self.deposit, chance=stream)
         return self.accounts[name]
 
     def stage(self, problem: str, operation: str) -> None:
@@ -124,6 +138,7 @@ class Mock:
 
     def answer(self, call: Call, now: float, wall: float) -> Answer:
         """The answer to a call. Never raises: what nobody serves is answered 404."""
+        self.offset = wall - now
         try:
             parts = urlsplit(call.url)
         except ValueError:
@@ -326,17 +341,19 @@ class Mock:
     ) -> Job:
         """The job that a request makes, with its whole future."""
         values, provider = scene.asked.values, endpoint.provider
-        chance = random.Random(f"{self.seed}:{account}:{number}")
+        throw = self.account(account).chance.getrandbits(dice.BITS)
         full = effective(endpoint, values)
         outcome, why = (Status.FAILED, found[0].says) if found else fate(endpoint, full)
-        queue, run = self.manners.pace(_seconds(chance, endpoint.timing.queue), _seconds(chance, endpoint.timing.run))
+        queue, run = self.manners.pace(
+            dice.queue_time(throw, endpoint.timing.queue), dice.run_time(throw, endpoint.timing.run)
+        )
         if self.hurry:
             self.hurry -= 1
             run = 0.0
         made = self.manners.fate(scene.asked, outcome)
         billed = endpoint.price is None or billed_of(endpoint.price, made.value) in ("full", "maybe", "unknown")
         return Job(
-            id=scene.asked.job or spell(provider.id_pattern or "[0-9a-f]{32}", chance),
+            id=scene.asked.job or dice.ids(provider.id_pattern)(throw),
             number=number,
             endpoint=endpoint,
             account=account,
@@ -349,14 +366,33 @@ class Mock:
             outcome=made,
             why=why or "The model could not finish the request.",
             outputs=outputs_of(endpoint, values),
-            seed=_seed(endpoint, full, chance),
+            seed=self.seed_of(endpoint, full, dice.seed(throw)),
             cost=cost,
             billed=self.manners.bills(made, billed),
             record_for=self.manners.retention(provider.retention.record.seconds),
-            media_for=_media_life(endpoint, full),
+            media_for=self.media_life(endpoint, full),
             own_id=bool(scene.asked.job),
             mood=scene.wish,
         )
+
+    def seed_of(self, endpoint: Endpoint, full: Mapping[str, Any], drawn: int) -> int:
+        """The seed that a job works with: the one asked for, or the one that was drawn for it."""
+        name = endpoint.outputs.seed
+        value = full.get(name) if name else None
+        if isinstance(value, str) and value.isascii() and value.lstrip("-").isdigit():
+            value = int(value[:40])
+        parameter = endpoint.parameters.get(name) if name else None
+        if not isinstance(value, int) or isinstance(value, bool) or (parameter and value == parameter.random):
+            return drawn
+        return value
+
+    def media_life(self, endpoint: Endpoint, full: Mapping[str, Any]) -> float | None:
+        """Seconds for which the pictures of a job live; None: for ever."""
+        retention = endpoint.provider.retention
+        asked = full.get(retention.ttl) if retention.ttl else None
+        if isinstance(asked, (int, float)) and not isinstance(asked, bool):
+            return float(asked)
+        return retention.media.seconds
 
     def _hold_back(self, scene: Scene, account: Account, job: Job) -> None:
         """Let the job wait where the host lines up what is too much at once."""
@@ -550,28 +586,6 @@ def bodies_of(answer: Answer) -> dict[str, Any]:
     """The JSON object of an answer; empty where it has none."""
     value, trouble = requests.decode(answer.reply.body)
     return value if isinstance(value, dict) and not trouble else {}
-
-
-def _seconds(chance: random.Random, median: float) -> float:
-    """A duration round that median, log-normal, in whole milliseconds."""
-    return round(median * chance.lognormvariate(0.0, 0.2), 3)
-
-
-def _seed(endpoint: Endpoint, full: Mapping[str, Any], chance: random.Random) -> int:
-    name = endpoint.outputs.seed
-    value = full.get(name) if name else None
-    if isinstance(value, str) and value.lstrip("-").isdigit():
-        value = int(value)
-    parameter = endpoint.parameters.get(name) if name else None
-    if not isinstance(value, int) or isinstance(value, bool) or (parameter and value == parameter.random):
-        return chance.randrange(1, 2**31)
-    return value
-
-
-def _media_life(endpoint: Endpoint, full: Mapping[str, Any]) -> float | None:
-    retention = endpoint.provider.retention
-    asked = full.get(retention.ttl) if retention.ttl else None
-    return float(asked) if isinstance(asked, (int, float)) and not isinstance(asked, bool) else retention.media.seconds
 
 
 def _essence(job: Job) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import heapq
+import math
+import random
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wireproof.lifecycle import Status
 from wireproof.model import Endpoint
+
+if TYPE_CHECKING:
+    from wireproof.mock.quick import Lean, Plan
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,8 +77,7 @@ class Job:
         return self.outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of an account's book."""
 
     at: float
@@ -101,8 +105,9 @@ class Account:
     used_ids: set[str] = field(default_factory=set)
     calls: dict[str, deque[float]] = field(default_factory=dict)
     """Times of the calls that a limit counts, by the limit's name."""
-    book: deque[Entry] = field(default_factory=lambda: deque(maxlen=1000))
-    """The last entries."""
+    chance: random.Random = field(default_factory=random.Random)
+    """The stream that decides about its jobs, in the order in which they are taken."""
+    _book: deque[tuple[float, str, Decimal, int | None]] = field(default_factory=lambda: deque(maxlen=1000))
     _running: list[tuple[float, int, Decimal, bool]] = field(default_factory=list)
 
     @property
@@ -110,17 +115,22 @@ class Account:
         """What may still be spent."""
         return self.deposited - self.spent - self.reserved
 
+    @property
+    def book(self) -> list[Entry]:
+        """The last entries."""
+        return [Entry(*entry) for entry in self._book]
+
     def deposit(self, amount: Decimal, now: float) -> None:
         """Put money in; a negative amount takes out, at most the balance."""
         amount = max(amount, -self.balance)
         self.deposited += amount
-        self.book.append(Entry(now, "deposit", amount))
+        self._book.append((now, "deposit", amount, None))
 
     def reserve(self, cost: Decimal, ends: float, billed: bool, now: float = 0.0) -> None:
         """Put the price of a job aside until it ends; then it is spent, or given back."""
         self.reserved += cost
         heapq.heappush(self._running, (ends, self.jobs, cost, billed))
-        self.book.append(Entry(now, "reserve", cost, self.jobs))
+        self._book.append((now, "reserve", cost, self.jobs))
         self.jobs += 1
 
     def settle(self, now: float) -> None:
@@ -132,7 +142,7 @@ class Account:
                 self.spent += cost
             else:
                 self.refunded += cost
-            self.book.append(Entry(ended, "spend" if billed else "refund", cost, job))
+            self._book.append((ended, "spend" if billed else "refund", cost, job))
 
     def in_flight(self, now: float) -> int:
         """Jobs that have not ended yet."""
@@ -151,46 +161,74 @@ class Account:
 
 
 class Memory:
-    """Jobs by id, the oldest forgotten first once there are too many or their time is over."""
+    """Jobs by id, the oldest forgotten first once there are too many or their time is over.
+
+    A job that came by the short cut is kept in short, and made whole for whoever asks for it.
+    """
 
     def __init__(self, most: int = 100_000) -> None:
         self.most = most
         self.forgotten = 0
         """Jobs dropped for want of room before their retention was over."""
-        self._jobs: dict[str, Job] = {}
+        self.plans: list[Plan] = []
+        """What the jobs that are kept in short go by."""
+        self._jobs: dict[str, Job | Lean] = {}
         self._order: deque[str] = deque()
 
     def clear(self) -> None:
         """Forget everything."""
         self._jobs.clear()
         self._order.clear()
+        self.forgotten = 0
 
     def add(self, job: Job) -> None:
         self._jobs[job.id] = job
-        self._order.append(job.id)
+        self._append(job.id)
+
+    def add_lean(self, id: str, lean: Lean) -> None:
+        """Keep a job in short."""
+        self._jobs[id] = lean
+        self._append(id)
+
+    def _append(self, id: str) -> None:
+        self._order.append(id)
         while len(self._jobs) > self.most:
             if self._jobs.pop(self._order.popleft(), None) is not None:
                 self.forgotten += 1
 
     def get(self, id: str) -> Job | None:
-        return self._jobs.get(id)
+        """The job of that id. Of one that is kept in short it is a copy."""
+        found = self._jobs.get(id)
+        return self.plans[found[0]].job(id, found) if isinstance(found, tuple) else found
+
+    def lean(self, id: str) -> Lean | None:
+        """The job of that id as the short cut keeps it; None where it is another kind, or unknown."""
+        found = self._jobs.get(id)
+        return found if isinstance(found, tuple) else None
 
     def forget(self, now: float) -> None:
         """Drop the oldest jobs whose record and media are both over."""
         while self._order:
-            job = self._jobs.get(self._order[0])
-            if job is not None and not _over(job, now):
+            kept = self._jobs.get(self._order[0])
+            if kept is not None and now < self._over(kept):
                 return
             self._jobs.pop(self._order.popleft(), None)
+
+    def _over(self, kept: Job | Lean) -> float:
+        """When a job and what it delivered are both gone. Clock seconds."""
+        if isinstance(kept, tuple):
+            return kept[6] + self.plans[kept[0]].kept
+        if kept.record_for is None:
+            return math.inf
+        return kept.ends + max(kept.record_for, kept.media_for or 0.0)
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def __iter__(self) -> Iterator[Job]:
-        return iter(list(self._jobs.values()))
+        return iter([job for id in list(self._jobs) if (job := self.get(id)) is not None])
 
-
-def _over(job: Job, now: float) -> bool:
-    if job.record_for is None:
-        return False
-    return now >= job.ends + max(job.record_for, job.media_for or 0.0)
+    def last_end(self, within: float) -> float:
+        """When the last job ends, of those that end before `within`; 0 where there is none. Clock seconds."""
+        ends = (kept[6] if isinstance(kept, tuple) else kept.ends for kept in self._jobs.values())
+        return max((end for end in ends if end < within), default=0.0)

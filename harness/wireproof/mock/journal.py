@@ -13,8 +13,11 @@ from urllib.parse import urlsplit
 
 from wireproof.mock.answer import Answer
 from wireproof.mock.engine import Mock
-from wireproof.model import Call, Exchange
+from wireproof.mock.framing import Headers
+from wireproof.mock.scene import Host
+from wireproof.model import Call, Exchange, Reply
 from wireproof.runlog import encode
+from wireproof.wire import requests
 
 MOST = 10_000
 """Exchanges that are kept."""
@@ -31,6 +34,10 @@ class Line:
     rule: str
 
 
+Raw = tuple[int, bytes, bytes, str, Headers, bytes, bytes, float, int]
+"""What the short cut answered: number, method, target, origin, headers, body, response, when, size."""
+
+
 class Journal:
     """Hears every exchange of a mock. Keys are masked as they come in: a client may have sent a real one."""
 
@@ -38,7 +45,7 @@ class Journal:
         self.mock = mock
         self.start = start
         self.wall = wall
-        self.lines: deque[Line] = deque(maxlen=most)
+        self._kept: deque[Line | Raw] = deque(maxlen=most)
         self.heard = 0
         self.counts: Counter[tuple[str, int]] = Counter()
         """Calls by operation and status code; 0: no reply."""
@@ -62,12 +69,48 @@ class Journal:
             channel=channel,
             purpose=answer.rule,
         )
-        if len(self.lines) == self.lines.maxlen:
-            self._held -= _size(self.lines.popleft().exchange)
-        self.lines.append(Line(exchange, answer.rule))
-        self._held += _size(exchange)
-        while self._held > MOST_BYTES and len(self.lines) > 1:
-            self._held -= _size(self.lines.popleft().exchange)
+        self._keep(Line(exchange, answer.rule), _size(exchange))
+
+    def note(
+        self, method: bytes, target: bytes, origin: str, headers: Headers, body: bytes, whole: bytes, at: float
+    ) -> None:
+        """Keep what the short cut answered, as it is; it is read when somebody wants to see it."""
+        self.heard += 1
+        size = len(body) + len(whole) + 500
+        self._keep((self.heard, method, target, origin, headers, body, whole, at, size), size)
+
+    def _keep(self, kept: Line | Raw, size: int) -> None:
+        while self._kept and (self._held > MOST_BYTES or len(self._kept) == self._kept.maxlen):
+            first = self._kept.popleft()
+            self._held -= _size(first.exchange) if isinstance(first, Line) else first[-1]
+        self._kept.append(kept)
+        self._held += size
+
+    @property
+    def lines(self) -> list[Line]:
+        """The kept exchanges."""
+        return [kept if isinstance(kept, Line) else self._read(kept) for kept in self._kept]
+
+    def _read(self, raw: Raw) -> Line:
+        seq, method, target, origin, headers, body, whole, at, _ = raw
+        pairs = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+        call = Call(method.decode("ascii"), origin + target.decode("latin-1"), pairs, body)
+        head, _, content = whole.partition(b"\r\n\r\n")
+        first, *fields = head.decode("latin-1").split("\r\n")
+        told = tuple((name, value.strip()) for name, _, value in (field.partition(":") for field in fields))
+        reply = Reply(int(first.split(" ")[1]), told, content)
+        host, asked = next(found for host in self.mock.hosts for found in _asked(host, call))
+        exchange = Exchange(
+            seq=seq,
+            call=self._masked(call),
+            reply=reply,
+            at=round(at - self.start, 6),
+            operation=asked.operation.name,
+            job=asked.job or None,
+            credential=self.mock.credential(call),
+            purpose=f"{host.provider.name}.{asked.operation.name}",
+        )
+        return Line(exchange, exchange.purpose)
 
     def _masked(self, call: Call) -> Call:
         secret = {host.provider.auth.header.lower() for host in self.mock.hosts} | {"authorization", "cookie"}
@@ -78,7 +121,7 @@ class Journal:
             body = _masked_body(body, places)
         return replace(call, headers=headers, body=body)
 
-    def _logins(self, host: Any) -> Iterator[str]:
+    def _logins(self, host: Host) -> Iterator[str]:
         """The names under which a key may stand in a body."""
         for channel in host.provider.channels.values():
             login = channel.get("login", {}) if isinstance(channel, dict) else {}
@@ -93,8 +136,14 @@ class Journal:
         """Forget everything; times count from `start` on."""
         self.start = start
         self.heard = self._held = 0
-        self.lines.clear()
+        self._kept.clear()
         self.counts.clear()
+
+
+def _asked(host: Host, call: Call) -> Iterator[tuple[Host, requests.Asked]]:
+    for prefix in (f"/{host.prefix}", ""):
+        for asked in requests.recognise(host.endpoints[0], call, prefix):
+            yield host, asked
 
 
 def _mask(value: str) -> str:

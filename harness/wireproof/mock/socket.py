@@ -13,7 +13,7 @@ import math
 import signal
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeAlias, cast
 
@@ -22,8 +22,12 @@ from wireproof.mock.answer import Engine, OnEffect, OnExchange
 from wireproof.mock.connection import BODY, HEAD, IDLE, LINGER, LINGERING, SILENT, SLICE, Connection
 from wireproof.mock.framing import DEFAULT_LIMITS, Headers, Limits
 
-Quick: TypeAlias = Callable[[bytes, bytes, Headers, bytes, float], bytes | None]
-"""An engine's short cut: method, target, headers, body, now -> a complete HTTP response, or None."""
+Quick: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], str, bytes, float], bytes | None]
+"""An engine's short cut: method, target, headers by their lower-cased names, the origin that the client
+used, body, now -> a complete HTTP response, or None."""
+
+OnQuick: TypeAlias = Callable[[bytes, bytes, str, Headers, bytes, bytes, float], None]
+"""Told of what the short cut answered: method, target, origin, headers, body, the response, when."""
 
 Upgrade: TypeAlias = Callable[[bytes, asyncio.Transport], asyncio.Protocol | None]
 """Given the raw head of a WebSocket handshake and the transport: the protocol that takes the
@@ -36,7 +40,8 @@ class MockServer:
 
     Another `host` than this machine's own has to be asked for. Delays pass by `clock`: divided by the
     scale of a scaled one, at once under a stepped one. `on_effect` is handed an answer's effects when
-    its reply leaves; `on_exchange` is told of each call as it is answered. `upgrade` may take
+    its reply leaves; `on_exchange` is told of each call as it is answered, `on_quick` of those that the
+    engine's short cut answered: without it, a server with `on_exchange` takes none. `upgrade` may take
     WebSockets over.
     """
 
@@ -51,6 +56,7 @@ class MockServer:
         limits: Limits = DEFAULT_LIMITS,
         on_effect: OnEffect | None = None,
         on_exchange: OnExchange | None = None,
+        on_quick: OnQuick | None = None,
         upgrade: Upgrade | None = None,
     ) -> None:
         self.engine = engine
@@ -62,8 +68,10 @@ class MockServer:
         self.on_effect = on_effect
         self.on_exchange = on_exchange
         self.upgrade = upgrade
-        # What is answered on the short cut would be missing from a journal: with one, there is none.
-        self.quick: Quick | None = getattr(engine, "quick", None) if on_exchange is None else None
+        # What is answered on the short cut would be missing from a journal that hears only of exchanges.
+        heard = on_exchange is None or on_quick is not None
+        self.quick: Quick | None = getattr(engine, "quick", None) if heard else None
+        self.on_quick = on_quick
         self.scheme = "http" if tls is None else "https"
         self.netloc = ""
         self.slice = min(SLICE, limits.head)

@@ -1,0 +1,398 @@
+"""The short cut: what almost every call of a load test asks, answered as ready bytes.
+
+A submit that is plainly good and a question about its job need no scene: the reply is a template, made by
+the engine itself for a job with a marked id, in which only the id is put. Whatever is not plain (a mood, a
+limit, a body that breaks a rule or speaks of a fault, a reply that tells a balance or a time) is left to
+the engine; both ways give the same bytes, and both keep the same books.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import jsonschema_rs
+import msgspec
+
+from wireproof.lifecycle import Status
+from wireproof.mock import dice
+from wireproof.mock.answer import WHOLE
+from wireproof.mock.framing import framed
+from wireproof.mock.jobs import Account, Job
+from wireproof.mock.scene import Base, Host, Scene
+from wireproof.model import Call, Does, Endpoint, Operation, Parameter
+from wireproof.spec.values import billed_of, effective, outputs_of, price_of
+from wireproof.wire import requests
+from wireproof.wire.requests import Asked
+
+if TYPE_CHECKING:
+    from wireproof.mock.engine import Mock
+
+MOST_BODY = 64 << 10
+MOST_ORIGINS = 64
+"""Addresses by which one mock is called; more of them take the long way."""
+MOST_ENDED = 4096
+"""Replies about ended jobs that are kept ready."""
+_MOOD = b"x-wireproof-mood"
+_decode = msgspec.json.Decoder().decode
+
+Fields = Mapping[bytes, bytes]
+Lean = tuple[int, str, int, bytes, float, float, float, int, Decimal, Decimal]
+"""A job as the short cut keeps it: number of its plan, account, number, body, taken, end of the queue, end,
+seed, cost, balance. It is made into a `Job` whenever somebody wants to look at it. Nothing in it can refer
+to it, so that the garbage collector has no work with a million of them."""
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """How one address that takes jobs is served."""
+
+    mock: Mock
+    host: Host
+    endpoint: Endpoint
+    operation: Operation
+    prefix: str
+    header: bytes
+    good: Callable[[Any], bool]
+    make_id: Callable[[int], str]
+    marked: str
+    """An id of the right length that no job has."""
+    mark: bytes
+    number: int
+    """Which plan of its mock it is."""
+    price: Decimal | None
+    """What every job costs; None where that depends on what it asks for."""
+    billed: bool
+    texts: tuple[str, ...]
+    """Parameters that hold free text."""
+    fetches: bool
+    """Whether it is given addresses of pictures."""
+    waits: tuple[float, ...]
+    works: tuple[float, ...]
+    kept: float
+    """Seconds from the end of a job until it and its media are both gone."""
+    replies: dict[str, bytes | None] = field(default_factory=dict)
+    """By the origin that the client used: the reply to a submit, with the marked id; None: not this way."""
+
+    def submit(self, account: Account, origin: str, body: bytes, now: float) -> bytes | None:
+        """Take a job and answer; None leaves the call to the engine."""
+        if len(body) > MOST_BODY or (self.fetches and b".invalid" in body.lower()):
+            return None
+        try:
+            values = _decode(body)
+        except (msgspec.DecodeError, RecursionError, ValueError):
+            return None
+        if not self.good(values):
+            return None
+        for name in self.texts:
+            text = values.get(name)
+            if text and ("nsfw" in (low := str(text).lower()) or "[mood:" in low):
+                return None  # it may decide what becomes of the job
+        reply = self.replies.get(origin, b"")
+        if not reply:
+            reply = self.prepare(origin) if reply == b"" else None
+        cost = self.price if self.price is not None else self._cost(values)
+        account.settle(now)
+        left = account.balance - cost
+        if reply is None or left < 0:
+            return None
+        throw = account.chance.getrandbits(dice.BITS)
+        number = account.jobs
+        queued = now + self.waits[throw & 1023]
+        ends = queued + self.works[throw >> 10 & 1023]
+        id = self.make_id(throw)
+        account.reserve(cost, ends, self.billed, now)
+        lean = (self.number, account.name, number, body, now, queued, ends, dice.seed(throw), cost, left)
+        memory = self.mock.memory
+        memory.forget(now)
+        memory.add_lean(id, lean)
+        return reply.replace(self.mark, id.encode())
+
+    def _cost(self, values: dict[str, Any]) -> Decimal:
+        price = price_of(self.endpoint, values)
+        return price.amount if price else Decimal(0)
+
+    def prepare(self, origin: str) -> bytes | None:
+        """The template for an origin: rendered for two jobs that have nothing but their id in common."""
+        if len(self.replies) >= MOST_ORIGINS:
+            return None
+        self.replies[origin] = made = self.template(origin, self.operation, 0.0)
+        return made
+
+    def template(self, origin: str, operation: Operation, age: float) -> bytes | None:
+        """What an operation says of a job of that age, ready but for the id; None where it says more."""
+        first, second = (self._rendered(origin, operation, age, other) for other in (False, True))
+        return first if first == second else None
+
+    def _rendered(self, origin: str, operation: Operation, age: float, other: bool) -> bytes:
+        taken = 5000.0 if other else 0.0
+        body = b'{"prompt":"b"}' if other else b'{"prompt":"a"}'
+        lean = (
+            self.number,
+            "nobody",
+            int(other),
+            body,
+            taken,
+            taken + 1,
+            taken + 2,
+            7 + other,
+            Decimal(other),
+            Decimal(3 - other),
+        )
+        job = self.job(self.marked, lean)
+        asked = Asked(operation, {}, job=self.marked, model=self.endpoint.slug)
+        scene = Scene(self.mock, self.host, self.endpoint, asked, Base(origin, self.prefix), taken + age, taken)
+        scene.job = job
+        reply = scene.tell(job).reply
+        return framed(reply, keep=True) + reply.body
+
+    def job(self, id: str, lean: Lean) -> Job:
+        """The job that was kept in short."""
+        _, account, number, body, taken, queued, ends, seed, cost, balance = lean
+        values = _decode(body)
+        retention = self.endpoint.provider.retention
+        full = effective(self.endpoint, values)
+        return Job(
+            id=id,
+            number=number,
+            endpoint=self.endpoint,
+            account=account,
+            values=values,
+            full=full,
+            taken=taken,
+            wall=taken + self.mock.offset,
+            queue=queued - taken,
+            run=round(ends - queued, 3),
+            outcome=Status.SUCCEEDED,
+            why="The model could not finish the request.",
+            outputs=outputs_of(self.endpoint, values),
+            seed=self.mock.seed_of(self.endpoint, full, seed),
+            cost=cost,
+            billed=self.billed,
+            record_for=retention.record.seconds,
+            media_for=self.mock.media_life(self.endpoint, full),
+            balance=balance,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """How one address that asks after jobs is served, for one plan."""
+
+    plan: Plan
+    operation: Operation
+    ready: dict[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    """By origin: the replies for queued and for running jobs."""
+
+    def phases(self, origin: str) -> tuple[bytes | None, bytes | None]:
+        if origin not in self.ready and len(self.ready) < MOST_ORIGINS:
+            made = (self.plan.template(origin, self.operation, 0.5), self.plan.template(origin, self.operation, 1.5))
+            self.ready[origin] = made
+        return self.ready.get(origin, (None, None))
+
+
+class Quick:
+    """The short cut of one mock. Called with method, target, header fields by their lower-cased names, the
+    origin that the client used, body and clock time: a complete response, or None."""
+
+    def __init__(self, mock: Mock) -> None:
+        self.mock = mock
+        self._plans: dict[bytes, Plan] = {}
+        self._questions: list[tuple[bytes, bytes, dict[int, Question], Operation]] = []
+        self._accounts: dict[bytes, Account] = {}
+        self.counts: Counter[tuple[str, int]] = Counter()
+        """Calls that it answered, by operation and status code."""
+        self._ended: dict[tuple[bytes, str, str], bytes] = {}
+        mock.memory.plans.clear()
+        for host in mock.hosts:
+            for prefix in (f"/{host.prefix}", ""):
+                self._serve(host, prefix)
+
+    def forget(self) -> None:
+        """What was kept belongs to jobs and accounts that are no more."""
+        self._accounts.clear()
+        self._ended.clear()
+        self.counts.clear()
+
+    def _serve(self, host: Host, prefix: str) -> None:
+        for endpoint in host.endpoints:
+            for operation in endpoint.operations.values():
+                plan = _plan(self.mock, host, endpoint, operation, prefix, len(self.mock.memory.plans))
+                if plan is not None:
+                    self.mock.memory.plans.append(plan)
+                    self._plans[f"{prefix}{requests.fill(operation.request.path, endpoint, '')}".encode()] = plan
+        for operation in host.provider.operations.values():
+            head, _, tail = operation.request.path.partition("{job.id}")
+            if (
+                operation.does in (Does.STATUS, Does.RESULT)
+                and operation.request.method == "GET"
+                and head
+                and "{" not in tail
+            ):
+                self._questions.append((f"{prefix}{head}".encode(), tail.encode(), {}, operation))
+
+    def __call__(
+        self, method: bytes, target: bytes, fields: Fields, origin: str, body: bytes, now: float
+    ) -> bytes | None:
+        mock = self.mock
+        if not mock.is_plain or _MOOD in fields:
+            return None
+        if method == b"GET":
+            return self._told(target, fields, origin, now)
+        plan = self._plans.get(target)
+        if plan is None or method != b"POST":
+            return None
+        account = self._account(fields.get(plan.header), plan.host)
+        whole = None if account is None else plan.submit(account, origin, body, now)
+        if whole is not None:
+            self.counts[plan.operation.name, plan.operation.alternatives[0].statuses[0]] += 1
+        return whole
+
+    def _account(self, given: bytes | None, host: Host) -> Account | None:
+        """The account behind the value of the key's header; one that may do nothing has no short cut."""
+        account = self._accounts.get(given) if given is not None else None
+        if account is None and given is not None:
+            auth = host.provider.auth
+            text = given.decode("latin-1")
+            name = self.mock.keys.get(text.removeprefix(auth.prefix)) if text.startswith(auth.prefix) else None
+            if name is not None and name.startswith(f"{host.provider.name}:"):
+                account = self._accounts[given] = self.mock.account(name)
+        return account if account is not None and not account.forbidden else None
+
+    def _told(self, target: bytes, fields: Fields, origin: str, now: float) -> bytes | None:
+        for head, tail, questions, operation in self._questions:
+            if target.startswith(head) and target.endswith(tail):
+                id = target[len(head) : len(target) - len(tail)].decode("latin-1")
+                lean = self.mock.memory.lean(id)
+                if lean is not None:
+                    whole = self._phase(questions, operation, target, id, lean, fields, origin, now)
+                    if whole is not None:
+                        self.counts[operation.name, int(whole[9:12])] += 1
+                    return whole
+        return None
+
+    def _phase(
+        self, questions: dict[int, Question], operation: Operation, target: bytes, id: str, lean: Lean,
+        fields: Fields, origin: str, now: float,
+    ) -> bytes | None:  # fmt: skip
+        plan = self.mock.memory.plans[lean[0]]
+        given = fields.get(plan.header)
+        account = self._account(given, plan.host)
+        if account is None or account.name != lean[1]:
+            return None
+        if now >= lean[6]:
+            return self._end(target, id, lean, plan, given, origin, now)
+        question = questions.get(plan.number)
+        if question is None:
+            own = plan.endpoint.operations.get(operation.name, operation)
+            question = questions[plan.number] = Question(plan, own)
+        ready = question.phases(origin)[now >= lean[5]]
+        return ready.replace(plan.mark, id.encode()) if ready is not None else None
+
+    def _end(
+        self, target: bytes, id: str, lean: Lean, plan: Plan, given: bytes | None, origin: str, now: float
+    ) -> bytes | None:
+        """The reply about an ended job: made once by the engine, and kept for a while."""
+        kept = plan.endpoint.provider.retention.record.seconds
+        if kept is not None and now >= lean[6] + kept:
+            return None
+        known = self._ended.get((target, origin, id))
+        if known is not None or given is None:
+            return known
+        headers = ((plan.header.decode("ascii"), given.decode("latin-1")),)
+        answer = self.mock.answer(Call("GET", origin + target.decode("latin-1"), headers), now, now + self.mock.offset)
+        if answer.after or answer.delivery is not WHOLE or answer.effects:
+            return None
+        made = framed(answer.reply, keep=True) + answer.reply.body
+        if len(self._ended) >= MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+        self._ended[target, origin, id] = made
+        return made
+
+
+def _plan(mock: Mock, host: Host, endpoint: Endpoint, operation: Operation, prefix: str, number: int) -> Plan | None:
+    """The plan for an operation that the short cut can serve; None for any other."""
+    provider, request = host.provider, operation.request
+    plain = (
+        operation.does is Does.SUBMIT
+        and request.method == "POST"
+        and request.envelope == "flat"
+        and not request.fields
+        and provider.repeat_id == "new"
+        and provider.refused_at == "submit"
+        and provider.retention.ttl is None
+        and not endpoint.rules
+        and all(
+            "." not in name and p.otherwise != "refused" and not p.calls_out for name, p in endpoint.parameters.items()
+        )
+        and unquote(request.path) == request.path
+    )
+    if not plain:
+        return None
+    make_id = dice.ids(provider.id_pattern)
+    price = endpoint.price
+    fixed = price is None or all(term.per == "request" and not term.when for term in price.terms)
+    plan = Plan(
+        mock=mock,
+        host=host,
+        endpoint=endpoint,
+        operation=operation,
+        prefix=prefix,
+        header=provider.auth.header.lower().encode(),
+        good=jsonschema_rs.validator_for(_schema(endpoint), validate_formats=True).is_valid,
+        make_id=make_id,
+        marked="~" * len(make_id(0)),
+        mark=b"~" * len(make_id(0)),
+        number=number,
+        price=None,
+        texts=tuple(p.name for p in endpoint.parameters.values() if not _closed(p)),
+        fetches=any(kind == "media" for kind in _kinds(endpoint)),
+        waits=dice.times(endpoint.timing.queue),
+        works=dice.times(endpoint.timing.run),
+        kept=_kept(mock, endpoint),
+        billed=price is None or billed_of(price, Status.SUCCEEDED.value) in ("full", "maybe", "unknown"),
+    )
+    plan.price = plan._cost({}) if fixed else None  # noqa: SLF001 - it is being made
+    return plan if len({len(make_id(1 << bit)) for bit in range(0, dice.BITS, 7)}) == 1 else None
+
+
+def _closed(parameter: Parameter) -> bool:
+    """Whether a parameter takes no text of the caller's own."""
+    types = parameter.schema.get("type", "")
+    return "enum" in parameter.schema or types in ("integer", "number", "boolean")
+
+
+def _kinds(endpoint: Endpoint) -> list[str]:
+    """What the parameters of an endpoint are, in the words of its model."""
+    meant = endpoint.model.parameters
+    return [meant[p.canonical].kind for p in endpoint.parameters.values() if p.canonical and p.canonical in meant]
+
+
+def _kept(mock: Mock, endpoint: Endpoint) -> float:
+    record = endpoint.provider.retention.record.seconds
+    return math.inf if record is None else max(record, mock.media_life(endpoint, {}) or 0.0)
+
+
+def _schema(endpoint: Endpoint) -> dict[str, Any]:
+    """What a plainly good body is: stricter than the engine, which forgives what nobody is sure of."""
+    parameters = endpoint.parameters.values()
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [p.name for p in parameters if p.required],
+        "properties": {p.name: _anchored(p.schema) for p in parameters},
+    }
+
+
+def _anchored(schema: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(schema)))
+    plain.pop("default", None)
+    if "pattern" in plain:
+        plain["pattern"] = f"^(?:{plain['pattern']})$"
+    return plain
