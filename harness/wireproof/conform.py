@@ -88,6 +88,9 @@ SEVERAL = 3
 FEW = 10
 """Fewer answers than this say nothing of defects that strike at random."""
 
+CROWD = 24
+"""So many jobs run at once against a server of this machine."""
+
 LATE = 3.0
 """Seconds after its result at which a job is looked at again on a clock that is not ours."""
 
@@ -102,7 +105,9 @@ def embedded(endpoint: Endpoint, seed: int = 0, manners: Manners | None = None) 
     """The endpoint's own contract, served in this process."""
     mock = Mock([endpoint], seed=seed, manners=manners)
     provider = endpoint.provider.name
-    return Target(base="http://mock.wireproof", key=mock.key(provider), other_key=mock.key(provider, "other"), mock=mock)
+    return Target(
+        base="http://mock.wireproof", key=mock.key(provider), other_key=mock.key(provider, "other"), mock=mock
+    )
 
 
 def is_loopback(url: str) -> bool:
@@ -143,7 +148,9 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
     if run is not None and run is not submit:
         few = functools.partial(_few_forbidden, endpoint, run)
         steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
-    steps.append(_jobs_step(endpoint, "every allowed value", "value", valid[: QUICK_JOBS] if profile == "quick" else valid))
+    steps.append(
+        _jobs_step(endpoint, "every allowed value", "value", valid[:QUICK_JOBS] if profile == "quick" else valid)
+    )
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
     if samples and profile != "quick":
         steps.append(_jobs_step(endpoint, "the page's own samples", "sample", samples))
@@ -159,14 +166,18 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
             steps.append(_story_step(endpoint, f"blocking {run.name}", base, told))
         if profile != "quick":
             for gift in endpoint.provocations[:1]:
-                told = functools.partial(_blocking, "run-failing", {**base, **run.request.select, **gift.parameters}, run)
+                told = functools.partial(
+                    _blocking, "run-failing", {**base, **run.request.select, **gift.parameters}, run
+                )
                 steps.append(_story_step(endpoint, f"blocking {run.name} that should fail", base, told))
     pairs = _relations(endpoint, base)
     if pairs and profile != "quick":
         steps.append(_jobs_step(endpoint, "relations between jobs", "relation", pairs))
     if endpoint.provider.repeat_id != "new":
         steps.append(_story_step(endpoint, "one id used twice", base, lambda s: [stories.same_id_twice(s, base)]))
-    steps.append(_story_step(endpoint, "another account", base, lambda s: [stories.shown_to_others(s, "strangers", base)]))
+    steps.append(
+        _story_step(endpoint, "another account", base, lambda s: [stories.shown_to_others(s, "strangers", base)])
+    )
     if embedded:
         steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
     return tuple(steps)
@@ -344,7 +355,15 @@ def conform(
 
     transport = EngineTransport(target.mock, clock=clock) if target.mock else None
     with Sender(transport=transport) as sender:
-        driver = Driver(sender=sender, clock=clock, bounds=bounds or Bounds(), heard=hear, before=guard.before, first=first, family=f"{endpoint.name} ")
+        driver = Driver(
+            sender=sender,
+            clock=clock,
+            bounds=bounds or Bounds(),
+            heard=hear,
+            before=guard.before,
+            first=first,
+            family=f"{endpoint.name} ",
+        )
         stage = stage_for(endpoint, target, clock, seed)
         stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
     exchanges = tuple(driver.exchanges)
@@ -372,7 +391,9 @@ def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int) -> St
         key=target.key,
         other_key=target.other_key,
         seed=seed,
-        may_fetch=lambda url: _origin(url) == origin or (near and is_loopback(url)) or (not near and _origin(url) in hosts),
+        may_fetch=lambda url: (
+            _origin(url) == origin or (near and is_loopback(url)) or (not near and _origin(url) in hosts)
+        ),
     )
 
 
@@ -408,7 +429,9 @@ def _drive(
 
 def _fitting(profile: str, bounds: Bounds) -> str:
     """The profile that fits into the bounds: a small run spends its calls on what shows the most."""
-    small = (bounds.requests is not None and bounds.requests <= SMALL[0]) or (bounds.jobs is not None and bounds.jobs <= SMALL[1])
+    small = (bounds.requests is not None and bounds.requests <= SMALL[0]) or (
+        bounds.jobs is not None and bounds.jobs <= SMALL[1]
+    )
     return "quick" if small else profile
 
 
@@ -416,7 +439,9 @@ def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage) -> None
     if step.name == "forbidden requests" and target.paid:
         _wary(driver, step, stage)
     else:
-        driver.run(step.make(stage), together=step.together)
+        # A server of our own machine is not spared: the more jobs at once, the sooner a slow one is through.
+        wide = CROWD if near(target) and step.together > 1 else step.together
+        driver.run(step.make(stage), together=wide)
 
 
 def _round_off(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, profile: str) -> None:
@@ -467,7 +492,13 @@ def _second_chance(endpoint: Endpoint, driver: Driver, stage: Stage) -> None:
         if operation.does.bills and operation.name not in good:
             for i in range(2):
                 values = {**cases.base(endpoint), **operation.request.select}
-                driver.run([stories.whole_job(stage, f"again-{operation.name}-{i}", values, "valid: once more", operation=operation)])
+                driver.run(
+                    [
+                        stories.whole_job(
+                            stage, f"again-{operation.name}-{i}", values, "valid: once more", operation=operation
+                        )
+                    ]
+                )
 
 
 def near(target: Target) -> bool:
@@ -487,7 +518,11 @@ def _search(endpoint: Endpoint, driver: Driver, stage: Stage, examples: tuple[in
     right = strategies.valid(endpoint).map(lambda values: cases.Case(values=values, purpose="valid: drawn"))
     for strategy, count in ((wrong, examples[0]), (right, examples[1])):
         for attempt in range(MOST_FOUND):
-            if not count or strategies.search(strategy, hunt.tried, examples=count, seed=stage.seed + attempt, shrink=shrink) is None:
+            if (
+                not count
+                or strategies.search(strategy, hunt.tried, examples=count, seed=stage.seed + attempt, shrink=shrink)
+                is None
+            ):
                 break
             hunt.remember()
 
@@ -511,7 +546,9 @@ class Hunt:
         """Send one request; whether it shows what is hunted, or something new while nothing is."""
         self.sent += 1
         id = self.stage.new_id(f"drawn:{self.sent}")
-        call = requests.build(self.endpoint, self.submit, self.stage.base, values=case.values, job=id, key=self.stage.key)
+        call = requests.build(
+            self.endpoint, self.submit, self.stage.base, values=case.values, job=id, key=self.stage.key
+        )
         purpose = case.purpose
         want = Want(call=call, at=self.stage.clock.now(), operation=self.submit.name, purpose=purpose, paid=True)
         exchange = self.driver.ask(want)
@@ -574,7 +611,9 @@ def _again(driver: Driver, stage: Stage, done: list[Any], purpose: str) -> None:
         for does in (Does.STATUS, Does.RESULT):
             operation = stage.endpoint.doing(does)
             if operation is not None:
-                driver.run([stories.single(stories.ask_after(stage, operation, job.id, label, purpose, links), stage.clock)])
+                driver.run(
+                    [stories.single(stories.ask_after(stage, operation, job.id, label, purpose, links), stage.clock)]
+                )
         for exchange in islice(job.media, 1):
             want = Want(
                 call=exchange.call,
@@ -609,7 +648,11 @@ def _rehearse(endpoint: Endpoint, mock: Mock, driver: Driver, stage: Stage) -> N
             id = stage.new_id(f"staged:{operation.name}:{name}")
             call = requests.build(endpoint, operation, stage.base, values=values, job=id, key=stage.key)
             want = Want(
-                call=call, at=stage.clock.now(), operation=operation.name, purpose=f"staged: {name}", credential=Credential.UNTOLD
+                call=call,
+                at=stage.clock.now(),
+                operation=operation.name,
+                purpose=f"staged: {name}",
+                credential=Credential.UNTOLD,
             )
             driver.run([stories.single(want, stage.clock)])
 
@@ -619,7 +662,11 @@ def _must_have_answered(endpoint: Endpoint, target: Target, exchanges: tuple[Exc
     if not exchanges:
         raise CouldNotTell("nothing was tested: the bounds of the run allow no call")
     starts = {op.name for op in endpoint.operations.values() if op.does.bills}
-    ours = [e for e in exchanges if e.credential is Credential.GOOD and e.reply is not None and e.operation in starts and e.reply.status != 405]
+    ours = [
+        e
+        for e in exchanges
+        if e.credential is Credential.GOOD and e.reply is not None and e.operation in starts and e.reply.status != 405
+    ]
     refused = [e for e in ours if e.reply is not None and e.reply.status in (401, 403)]
     if ours and len(refused) == len(ours):
         raise CouldNotTell(
@@ -664,7 +711,11 @@ def _look(trace: Trace) -> None:
     with Decoder() as decoder:
         for job in trace.jobs:
             for exchange in job.media:
-                if exchange.reply is not None and exchange.reply.status < 300 and not isinstance(exchange.reply.body, Digest):
+                if (
+                    exchange.reply is not None
+                    and exchange.reply.status < 300
+                    and not isinstance(exchange.reply.body, Digest)
+                ):
                     job.pictures[exchange.seq, exchange.output or 0] = decoder.look(exchange.reply.body)
             for seen in job.results:
                 for i, output in enumerate(seen.reading.outputs if seen.reading else ()):
@@ -737,8 +788,12 @@ def _odds(trace: Trace) -> Iterator[str]:
 
 def _extra_fields(seen: Any) -> Iterator[str]:
     reading = seen.reading
-    if reading is None or reading.alternative is None or reading.alternative.shape is None or not isinstance(reading.body, dict):
+    if (
+        reading is None
+        or reading.alternative is None
+        or reading.alternative.shape is None
+        or not isinstance(reading.body, dict)
+    ):
         return
     known = reading.alternative.shape.schema.get("properties", {})
     yield from (f"{reading.operation.name}.{name}" for name in reading.body if name not in known)
-

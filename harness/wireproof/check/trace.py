@@ -82,7 +82,8 @@ class JobTrace:
     pictures: dict[tuple[int, int], Any] = field(default_factory=dict)
     """What was learnt of its pictures (`check.media.Picture`), by exchange number and output."""
     tangled: bool = False
-    """Whether the host gave its id to another job too: nothing that is told of it is surely about it."""
+    """Whether nothing that is told of it can be held against the host: its id is another job's too, or a
+    forbidden request made it."""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -167,9 +168,12 @@ def read(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str = "") ->
 
 
 def _untangle(jobs: Iterable[JobTrace]) -> None:
-    """Mark the jobs to which the host gave one id."""
+    """Mark the jobs to which the host gave one id, and those that a forbidden request made: nothing is
+    promised of what comes of it."""
     owners: dict[str, list[JobTrace]] = {}
     for job in jobs:
+        if job.submit is not None and any(breach.binds for breach in job.submit.breaches):
+            job.tangled = True
         if job.taken and job.id is not None and job.submit and job.submit.asked and not job.submit.asked.job:
             owners.setdefault(job.id, []).append(job)
     for shared in owners.values():
