@@ -1,9 +1,10 @@
-"""Client conformance: a client's command goes through every scenario against a mock of its own, and is judged.
+"""Client conformance: a client goes through scenarios, each against a mock of its own, and is judged.
 
     run = audit(endpoint, ["python", "my_client.py"], choose("all"), report_dir=Path("reports/runs"))
 
 The command is started once for each scenario and told where to go: `WIREPROOF_URL`, `WIREPROOF_KEY`,
 `WIREPROOF_TIME_SCALE`, and what the contract's recipes name. What it sent is judged by `check.client`.
+Inside a test a `Session` does the same without a process: a transport, or a socket, and what was heard there.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import functools
 import itertools
 import os
 import re
+import shlex
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,18 +31,20 @@ from urllib.parse import quote, unquote, urlsplit
 from wireproof import __version__
 from wireproof.check.client import RULES, Ended, Played, judge, notes
 from wireproof.check.trace import read
-from wireproof.clock import ScaledClock
+from wireproof.clock import Clock, ScaledClock, SteppedClock
 from wireproof.errors import UsageError
 from wireproof.mock.answer import Answer, pieces
 from wireproof.mock.courier import Courier, aim
 from wireproof.mock.effects import Send
 from wireproof.mock.engine import Mock
+from wireproof.mock.moods import Mood
 from wireproof.mock.scenario import CALM, NotHere, Scenario, Staged, stage
 from wireproof.mock.socket import serving
+from wireproof.mock.transport import AsyncEngineTransport, EngineTransport
 from wireproof.model import Call, Cover, Credential, Endpoint, Exchange, Finding, Reply, Run, Severity, Summary, Verdict
 from wireproof.money import Money
 from wireproof.runlog import RunWriter, load_run
-from wireproof.secrets import Redactor, curl
+from wireproof.secrets import Redactor
 from wireproof.spec.values import outputs_of, price_of
 
 TIME_SCALE = 10.0
@@ -55,6 +59,8 @@ BUSY = 0.75
 """Real seconds that a busy machine may be late without anybody's fault."""
 PATIENCE = 600.0
 """Seconds of the mock's clock: a careful client has given up after twice this or twice the contract's deadline."""
+TIMED = frozenset({"CLI003", "CLI004", "CLI005", "CLI006", "CLI019"})
+"""Rules about waits: not judged where time stands still."""
 MOST_TEXT = 256 * 1024
 """Bytes of the client's own output that are read."""
 _KEYS = re.compile(r"(^|_)(API_?KEY|API_?TOKEN|ACCESS_KEY|SECRET(_KEY)?)(_\d+)?$")
@@ -192,7 +198,7 @@ def _judged(plan: Plan, scenario: Scenario) -> Result:
         result = _once(plan, scenario, faster, plan.bound / faster)
     if result.played is None:
         return result
-    found = tuple(_with_replay(plan.endpoint, result, one) for one in judge(result.played))
+    found = tuple(_with_replay(plan, scenario, one) for one in judge(result.played))
     return replace(result, findings=found, why_not=_why_not(result, found))
 
 
@@ -234,27 +240,27 @@ def _asked_for(result: Result) -> int:
 class _Ear:
     """Hears everything that is said in one scenario, at both origins."""
 
-    plan: Plan
-    scenario: str
     key: str
     header: str
+    heard: Callable[[Exchange], None]
     exchanges: list[Exchange] = field(default_factory=list)
     foreign: set[int] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def here(self, call: Call, answer: Answer, at: float) -> None:
-        self._keep(call, answer, at, foreign=False)
+        self.keep(call, answer, at, foreign=False)
 
     def elsewhere(self, call: Call, answer: Answer, at: float) -> None:
-        self._keep(call, answer, at, foreign=True)
+        self.keep(call, answer, at, foreign=True)
 
-    def _keep(self, call: Call, answer: Answer, at: float, *, foreign: bool) -> None:
+    def keep(self, call: Call, answer: Answer, at: float, *, foreign: bool) -> None:
+        """Put one exchange into the record."""
         with self.lock:
             exchange = _exchange(len(self.exchanges) + 1, call, answer, at, self._credential(call))
             self.exchanges.append(exchange)
             if foreign:
                 self.foreign.add(exchange.seq)
-        self.plan.heard(exchange)
+        self.heard(exchange)
 
     def is_waited_on(self, now: float) -> bool:
         """Whether the client is still to be answered."""
@@ -293,7 +299,7 @@ def _once(plan: Plan, scenario: Scenario, scale: float, limit: float) -> Result:
         clock = ScaledClock(scale)
         mock = _Late()
         key = Mock([plan.endpoint], seed=plan.seed).key(plan.endpoint.provider.name)
-        ear = _Ear(plan, scenario.name, key, plan.endpoint.provider.auth.header)
+        ear = _Ear(key, plan.endpoint.provider.auth.header, plan.heard)
         caller = stack.enter_context(_Caller(clock, ear).running())
         url = stack.enter_context(serving(mock, clock=clock, on_exchange=ear.here, on_effect=caller.take))
         elsewhere = stack.enter_context(serving(mock, clock=clock, on_exchange=ear.elsewhere, on_effect=caller.take))
@@ -489,12 +495,9 @@ def _output(exchange: Exchange) -> int | None:
     return 0 if exchange.operation == "media" else None
 
 
-def _with_replay(endpoint: Endpoint, result: Result, one: Finding) -> Finding:
-    shown = next((e for e in reversed(result.exchanges) if e.seq in one.evidence), None)
-    if shown is None or shown.channel != "http":
-        return one
-    auth = endpoint.provider.auth
-    return replace(one, replay=curl(shown.call, env=auth.env, header=auth.header, prefix=auth.prefix))
+def _with_replay(plan: Plan, scenario: Scenario, one: Finding) -> Finding:
+    again = ["wireproof", "client", plan.endpoint.name, "--scenario", scenario.name, "--", *plan.command]
+    return replace(one, replay=shlex.join(again))
 
 
 def verdict(endpoint: Endpoint, results: Sequence[Result]) -> Verdict:
@@ -591,3 +594,129 @@ def _without_pictures(exchange: Exchange) -> Exchange:
     if reply is None or len(reply.body) <= MOST_TEXT or exchange.operation != "media":
         return exchange
     return replace(exchange, reply=replace(reply, body=reply.body[:64]))
+
+
+# ------------------------------------------------------------------------------------------ inside a test
+
+
+class Session:
+    """A mock inside a test: what it serves, what it heard, and what is to be said of it.
+
+    Its time stands still but for `step` seconds after each call, so that a client that polls without waiting
+    makes its way through a job and no test takes time; how fast a client polls is not judged then.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        scenario: Scenario | None = None,
+        mood: Mood | None = None,
+        seed: int = 0,
+        step: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Raises NotHere for a scenario that cannot happen at this host."""
+        self.endpoint = endpoint
+        self.scenario = scenario
+        self.elsewhere = "http://elsewhere.wireproof"
+        staged = stage(scenario, endpoint, self.elsewhere) if scenario else None
+        chosen = mood or (staged.mood if staged else None)
+        self.mock = Mock([endpoint], seed=seed, mood=chosen, manners=staged.manners if staged else None)
+        self.clock: Clock = clock or SteppedClock()
+        self.step = (endpoint.provider.poll.every.seconds or 1.0) if step is None else step
+        self.key = self.mock.key(endpoint.provider.name)
+        self.url = "http://mock.wireproof"
+        self.recorded: tuple[Exchange, ...] = ()
+        self._ear = _Ear(self.key, endpoint.provider.auth.header, lambda exchange: None)
+
+    def answer(self, call: Call, now: float, wall: float) -> Answer:
+        """The mock's answer; then time goes on."""
+        answer = self.mock.answer(call, now, wall)
+        if isinstance(self.clock, SteppedClock) and answer.operation != "media":
+            self.clock.advance(self.step)
+        return answer
+
+    def hear(self, call: Call, answer: Answer, at: float) -> None:
+        """Take note of one exchange."""
+        self._ear.keep(call, answer, at, foreign=call.url.startswith(self.elsewhere))
+
+    @property
+    def transport(self) -> EngineTransport:
+        """For `httpx.Client(transport=…, base_url=…)`."""
+        return EngineTransport(self, clock=self.clock, on_exchange=self.hear)
+
+    @property
+    def async_transport(self) -> AsyncEngineTransport:
+        """For `httpx.AsyncClient(transport=…, base_url=…)`."""
+        return AsyncEngineTransport(self, clock=self.clock, on_exchange=self.hear)
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[str]:
+        """The address of a socket on this machine, while the block lasts."""
+        with serving(self, clock=self.clock, on_exchange=self.hear) as url:
+            self.url = url
+            yield url
+
+    @property
+    def journal(self) -> tuple[Exchange, ...]:
+        """Everything that was said so far."""
+        with self._ear.lock:
+            return (*self.recorded, *self._ear.exchanges)
+
+    @property
+    def played(self) -> Played:
+        """What a judge reads."""
+        jobs = list(self.mock.memory)
+        return Played(
+            scenario=self.scenario.name if self.scenario else CALM,
+            trace=read(self.endpoint, self.journal),
+            ends="success",
+            again=self.scenario.again if self.scenario else "may",
+            foreign=frozenset(self._ear.foreign),
+            key=self.key,
+            taken=None if self.recorded else len(jobs),
+            ids=None if self.recorded else frozenset(job.id for job in jobs),
+        )
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the client did wrong so far, an unexpected address included."""
+        untold = TIMED if isinstance(self.clock, SteppedClock) else frozenset()
+        return tuple(one for one in judge(self.played) if one.check not in untold)
+
+    @property
+    def refusals(self) -> tuple[Finding, ...]:
+        """The findings that fail a strict test: broken promises, and what the contract does not know at all."""
+        return tuple(
+            one
+            for one in self.findings
+            if one.severity is Severity.VIOLATION or one.subject.endswith(".unknown") or ":address " in one.subject
+        )
+
+
+def heard(exchanges: Iterable[Exchange], endpoint: Endpoint) -> Session:
+    """Exchanges that somebody else recorded, as a session that can be judged."""
+    session = Session(endpoint)
+    session.recorded = tuple(exchanges)
+    return session
+
+
+def explain(session: Session, findings: Sequence[Finding]) -> str:
+    """The findings of a test, to be read where it failed."""
+    by_seq = {exchange.seq: exchange for exchange in session.journal}
+    return "\n\n".join("\n".join(_told(one, by_seq)) for one in findings)
+
+
+def _told(one: Finding, by_seq: Mapping[int, Exchange]) -> Iterator[str]:
+    yield f"{one.check} {one.says}"
+    yield from (
+        f"  {label} {text}" for label, text in (("- expected:", one.expected), ("+ actual:  ", one.actual)) if text
+    )
+    if one.where.file:
+        yield f"    contract: {one.where} {one.where.pointer}"
+    for seq in one.evidence[:5]:
+        if seq in by_seq:
+            call, reply = by_seq[seq].call, by_seq[seq].reply
+            body = call.body.decode("utf-8", "replace")[:400]
+            yield f"    #{seq} {call.method} {call.url} {body} -> {reply.status if reply else by_seq[seq].broke}"

@@ -61,21 +61,22 @@ def wait_of(reply: httpx.Response) -> float:
     return float(text) if text.replace(".", "").isdigit() else 5.0
 
 
-def submit(client: httpx.Client, id: str) -> None:
-    """Submit, again under the same id if the answer is lost: the host knows it then."""
+def submit(client: httpx.Client, id: str) -> str:
+    """The id of the task; submitted again under the same id if the answer is lost: the host knows it then."""
     for attempt in range(3):
         try:
             own = str(uuid.uuid4()) if HABIT == "new-id-per-attempt" else id
             ask(client, {**TASK, "taskUUID": own})
-            return
+            return own
         except Passing as trouble:
             if attempt == 2:
                 raise
             time.sleep(max(trouble.wait, 2.0**attempt) / SCALE)
         except Failed as trouble:
             if attempt and "conflictTaskUUID" in str(trouble):
-                return
+                return id
             raise
+    raise Failed("no try was left")
 
 
 def results(client: httpx.Client, id: str) -> list[dict]:
@@ -98,12 +99,10 @@ def results(client: httpx.Client, id: str) -> list[dict]:
 
 
 def main() -> None:
-    id = str(uuid.uuid4())
     headers = {"Authorization": f"Bearer {os.environ['WIREPROOF_KEY']}"}
     timeout = httpx.Timeout(60 / SCALE + 1)
     with httpx.Client(base_url=os.environ["WIREPROOF_URL"], headers=headers, timeout=timeout) as client:
-        submit(client, id)
-        items = results(client, id)
+        items = results(client, submit(client, str(uuid.uuid4())))
     links = [item["imageURL"] for item in items if item.get("imageURL")]
     if len(links) < TASK["numberResults"] and HABIT != "takes-what-comes":
         raise Failed(f"{len(links)} of {TASK['numberResults']} pictures came: {links}")

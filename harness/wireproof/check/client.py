@@ -137,7 +137,13 @@ def judge(played: Played) -> tuple[Finding, ...]:
     """Everything that a client did wrong in one scenario. Subjects are `<scenario>:<rule>`, with what it is about
     behind it where one rule finds several things."""
     found = [
-        replace(one, check=each.id, endpoint=played.trace.endpoint.name, subject=_subject(played, each, one))
+        replace(
+            one,
+            check=each.id,
+            endpoint=played.trace.endpoint.name,
+            subject=_subject(played, each, one),
+            says=f"{played.scenario}: {one.says}",
+        )
         for each in RULES.values()
         for one in each.judge(played)
     ]
@@ -170,7 +176,7 @@ def requests_keep_the_contract(played: Played) -> Iterator[Finding]:
                 actual=repr(breach.value)[:200] if breach.value is not None else "",
                 evidence=[seen.seq],
             )
-    for seen in played.trace.seen:
+    for seen in played.trace.seen if played.ends == "success" else ():
         if seen.asked is None and _is_stray(played, seen) and not _is_half_an_id(played, seen):
             yield finding(
                 f"the client called an address that the contract does not know: {_path(seen)}",
