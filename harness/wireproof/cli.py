@@ -389,6 +389,83 @@ def report(
         print(path)
 
 
+# -------------------------------------------------------------------------------------------- load
+
+
+@app.command()
+def load(
+    spec: Annotated[str, typer.Argument(metavar="SPEC[,SPEC]", help="Endpoints, providers, models or all, with commas.", show_default=False)],
+    plan: Annotated[str, typer.Option("--plan", help="smoke, steady, ramp, burst, soak, capacity, or one of your own.")] = "smoke",
+    target: Annotated[str | None, typer.Option("--target", help="A server; the embedded mock by default.", metavar="URL")] = None,
+    live: Annotated[bool, typer.Option("--live", help="The contracts' own servers. Costs money.")] = False,
+    budget: Annotated[list[str] | None, typer.Option("--budget", help="How much may be spent; once for each unit.", metavar="AMOUNT")] = None,
+    rate: Annotated[str | None, typer.Option("--rate", help="Jobs begun: 5/s, 30/m.")] = None,
+    users: Annotated[int | None, typer.Option("--users", min=1, help="Jobs in flight, instead of a rate.")] = None,
+    seconds: Annotated[str | None, typer.Option("--for", help="How long jobs are begun: 30s, 10m.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that send.")] = 1,
+    seed: Annotated[int | None, typer.Option("--seed", help="Decides arrivals and everything else left to chance.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Price the plan; send nothing.")] = False,
+    as_json: AsJson = False,
+    report_dir: ReportDir = RUNS,
+    report: Annotated[str, typer.Option("--report", help="Formats to write besides, with commas: html,md,junit.")] = "html",
+    quiet: Quiet = False,
+) -> None:
+    """Time the job and count its money, under load: open or closed, on one host or several."""
+    _needs("locust", "load")
+    from wireproof import loading
+    from wireproof.load import plans, terminal
+
+    options = loading.LoadOptions(
+        plan=plan,
+        target=target,
+        live=live,
+        rate=plans.rate(rate) if rate else None,
+        users=users,
+        seconds=plans.seconds(seconds) if seconds else None,
+        seed=seed,
+        budget=tuple(budget or ()),
+        workers=workers,
+        dry_run=dry_run,
+        report_dir=report_dir,
+    )
+    done = loading.load(spec.split(","), options, _load_progress(quiet or as_json))
+    if as_json:
+        _print_json({"findings": [], **done.summary})
+    elif dry_run:
+        _print_json(done.summary)
+    else:
+        terminal.show(done.summary, _console())
+        _load_reports(done.folder, report)
+    raise typer.Exit(done.exit_code)
+
+
+def _load_reports(folder: Path | None, report: str) -> None:
+    from wireproof.report import load as pages
+
+    names = tuple(name.strip() for name in report.split(",") if name.strip())
+    for path in pages.write(folder, names) if folder and names else ():
+        print(f"report: {path}")
+
+
+def _load_progress(quiet: bool) -> Any:
+    """A line that is written over on standard error; nothing where nobody looks."""
+    if quiet or not sys.stderr.isatty():
+        return lambda _: None
+
+    def show(now: Any) -> None:
+        print(f"\r{now.seconds:5.0f} s  {now.started} of {now.planned} begun, {now.in_flight} in flight ", end="", file=sys.stderr)
+
+    return show
+
+
+def _needs(module: str, extra: str) -> None:
+    """Say in one sentence what is missing where an extra is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise UsageError(f"this command needs {module}: install wireproof[{extra}]")
+
+
 # -------------------------------------------------------------------------------------------- mock
 
 

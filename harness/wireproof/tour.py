@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +30,8 @@ def tour(console: Console, seed: int, report_dir: Path) -> int:
     run = _check(console, endpoints, seed, report_dir)
     terminal.show(run, console)
     (path,) = formats.write(run, ["html"], Path(run.folder))
+    _chapter(console, "4  A few jobs at once, timed from where they should have begun", "wireproof load all --plan smoke")
+    _load(console, report_dir)
     console.print(Text(f"\n{len(run.exchanges)} calls judged in {time.monotonic() - began:.1f} s", "dim"))
     console.print(Text(f"report: {path}", "bold green"))
     return session.exit_code(run)
@@ -51,3 +54,15 @@ def _check(console: Console, endpoints: list[Endpoint], seed: int, report_dir: P
     with terminal.Progress(console) as progress:
         began: Callable[[Endpoint], None] = lambda endpoint: progress.start(endpoint.name)  # noqa: E731
         return session.check(endpoints, options, session.Watch(endpoint=began, exchange=progress))
+
+
+def _load(console: Console, report_dir: Path) -> None:
+    """A short load run; its verdict on the generator is told, and is none on the contracts."""
+    if find_spec("locust") is None:
+        console.print("left out: it needs wireproof[load]")
+        return
+    from wireproof.load.terminal import show
+    from wireproof.loading import LoadOptions, load
+
+    done = load(["all"], LoadOptions(plan="smoke", report_dir=report_dir, seed=1))
+    show(done.summary, console)
