@@ -91,13 +91,11 @@ def wireproof_async_transport(wireproof_mock: Session) -> Any:
 @pytest.fixture
 def wireproof_route(wireproof_mock: Session) -> Iterator[Any]:
     """A `respx` route: while the test runs, httpx calls to `wireproof_mock.url` are answered by the mock."""
-    import respx
+    from wireproof.mock.route import answering
 
-    from wireproof.mock.route import route
-
-    with respx.mock(assert_all_called=False, assert_all_mocked=True) as router:
-        session = wireproof_mock
-        yield route(router, session.url, session, clock=session.clock, on_exchange=session.hear)
+    session = wireproof_mock
+    with answering(session.url, session, clock=session.clock, on_exchange=session.hear) as route:
+        yield route
 
 
 @pytest.fixture

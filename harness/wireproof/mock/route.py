@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import httpx
@@ -50,3 +51,12 @@ def route(
     """Let the engine answer every call below `base_url` that the router sees."""
     answers = side_effect(engine, clock=clock, on_effect=on_effect, on_exchange=on_exchange)
     return router.route(url__startswith=base_url).mock(side_effect=answers)
+
+
+@contextlib.contextmanager
+def answering(
+    base_url: str, engine: Engine, *, clock: Clock, on_exchange: OnExchange | None = None
+) -> Iterator[respx.Route]:
+    """The route of a router of its own, which is in force as long as the block is; other addresses are refused."""
+    with respx.mock(assert_all_called=False) as router:
+        yield route(router, base_url, engine, clock=clock, on_exchange=on_exchange)
