@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 from wireproof.check.registry import check, finding
@@ -327,7 +329,8 @@ def a_job_is_shown_only_to_its_owner(job: JobTrace) -> Iterator[Finding]:
     Ids leak: into logs, tickets and browser histories. Whoever has one must not get the picture with it.
     """
     for seen in job.news:
-        shown = seen.reading is not None and (seen.reading.status is not None or seen.reading.outputs)
+        told = seen.reading.status if seen.reading else None
+        shown = seen.reading is not None and told is not Status.FAILED and (told is not None or seen.reading.outputs)
         if seen.exchange.credential.value == "other" and seen.accepted and shown:
             yield finding(
                 "another account was shown the job",
@@ -362,3 +365,45 @@ def a_failure_says_why(job: JobTrace) -> Iterator[Finding]:
                 expected="a reason",
                 actual="an empty text",
             )
+
+
+@check(id="JOB015", reads=JobTrace, trips_on=("expired-at-once",))
+def a_job_does_not_expire_before_it_is_taken(job: JobTrace) -> Iterator[Finding]:
+    """The moment at which a job or its outputs expire lies after its submit, by the host's own clock.
+
+    A client that goes by it fetches nothing, or fetches in vain.
+    """
+    submit = job.submit
+    if not job.taken or submit is None or submit.reading is None or submit.reply is None:
+        return
+    told = _moment(submit.reading.value("job.expires_at"))
+    now = submit.reply.header("date")
+    if told is None or now is None:
+        return
+    try:
+        sent = parsedate_to_datetime(now)
+    except ValueError:
+        return
+    if told < sent:
+        yield finding(
+            f"the job expires at {told.isoformat()}, before it was taken ({sent.isoformat()})",
+            subject="expiry",
+            proof=submit.reading.alternative.evidence if submit.reading.alternative else UNKNOWN,
+            where=submit.reading.operation.where,
+            evidence=[submit.seq],
+            expected="a moment to come",
+            actual=told.isoformat(),
+        )
+
+
+def _moment(value: object) -> datetime | None:
+    """A point in time as hosts write it: ISO 8601 with a zone, or seconds since 1970."""
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return None

@@ -157,7 +157,7 @@ def _asked(job: JobTrace) -> list[int]:
     return [job.submit.seq] if job.submit else []
 
 
-@check(id="OUT004", reads=JobTrace, trips_on=("other-size", "other-ratio"))
+@check(id="OUT004", reads=JobTrace, trips_on=("other-size", "other-ratio", "parameter-ignored"))
 def a_picture_has_the_size_that_was_asked_for(job: JobTrace) -> Iterator[Finding]:
     """A picture has the width, height or shape that was asked for.
 
@@ -346,7 +346,8 @@ def a_failure_is_billed_as_declared(job: JobTrace) -> Iterator[Finding]:
     """
     if job.endpoint.price is None or job.outcome not in (Status.FAILED, Status.MODERATED):
         return
-    if billed_of(job.endpoint.price, job.outcome.value) != "zero":
+    if billed_of(job.endpoint.price, job.outcome.value) != "zero" or not job.endpoint.price.billed_evidence.binds:
+        # Where nobody promises that failures are free, a told cost may be the price that was announced.
         return
     for seen, status in job.told:
         told = _told_cost(seen.reading) if status is job.outcome else None

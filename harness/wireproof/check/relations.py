@@ -28,7 +28,7 @@ def changed(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     return values
 
 
-@check(id="OUT008", reads=Trace, trips_on=("seed-ignored", "seed-not-repeatable", "parameter-ignored", "default-not-applied"))
+@check(id="OUT008", reads=Trace, trips_on=("seed-ignored", "seed-not-repeatable", "seed-cut", "default-not-applied"))
 def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
     """Requests that mean the same give the same picture, and another seed gives another one.
 

@@ -89,12 +89,21 @@ def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding
     yield finding(
         f"{operation.name} answered {reply.status}, which the contract does not list",
         subject=f"{'beside the jobs' if beside else operation.name} {reply.status}",
-        proof=operation.evidence if listed and not beside else UNKNOWN,
+        proof=_listed(seen, listed) if not beside else UNKNOWN,
         where=operation.where,
         evidence=[seen.seq],
         expected=f"one of {', '.join(map(str, known))}",
         actual=str(reply.status),
     )
+
+
+def _listed(seen: Seen, listed: bool) -> Evidence:
+    """Why the codes of an operation are believed to be all of them: the host's table of codes; for a good answer,
+    the code that the host shows for it."""
+    reading = seen.reading
+    if reading is not None and reading.alternative is not None:
+        return reading.alternative.evidence
+    return reading.operation.evidence if listed and reading is not None else UNKNOWN
 
 
 def asks_after_nobody(seen: Seen) -> bool:
@@ -422,7 +431,7 @@ def _blamed(refused: list[Seen], fine: set[str]) -> Iterator[tuple[str, list[See
 
 
 def _suspects(seen: Seen, fine: set[str]) -> list[str]:
-    return [name for name, value in seen.values.items() if _spelt(name, value) not in fine]
+    return [name for name, value in seen.values.items() if name in seen.endpoint.parameters and _spelt(name, value) not in fine]
 
 
 def _repeated_ids(trace: Trace) -> set[int]:
@@ -510,6 +519,9 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
     if seen.operation is None or not seen.operation.auth or seen.reply is None or not seen.accepted or seen.is_error:
         return
     credential = seen.exchange.credential
+    if seen.reading and seen.reading.alternative and seen.reading.alternative.means is Means.FAILED:
+        # Refused after all, in the form of a failure.
+        return
     if credential in (Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN):
         auth = seen.endpoint.provider.auth
         named = of_kinds(seen, frozenset({Kind.NO_KEY, Kind.BAD_KEY}))
@@ -538,6 +550,9 @@ def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
         if not proper or seen.operation is None or any(status in p.statuses for p in proper):
             continue
         if not repeated and seen.reading and any(p.kind in PASSING for p in seen.reading.problems[:1]):
+            continue
+        if seen.reading and seen.reading.alternative and seen.reading.alternative.means is Means.FAILED:
+            # A failure is told where an unknown id should be: not a job that anybody could take for his own.
             continue
         # An id of another form than the host's own may be refused as malformed.
         lenient = "(odd)" in seen.exchange.purpose and 400 <= status < 500

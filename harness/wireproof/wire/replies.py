@@ -105,6 +105,8 @@ def read(endpoint: Endpoint, operation: Operation, reply: Reply, values: Values 
     body = parse(reply.body) if media in ("json", "text") else MISSING
     full = effective(endpoint, values or {})
     alternatives = _candidates(operation.alternatives, reply, media, body, full)
+    if not alternatives and 200 <= reply.status < 300:
+        alternatives = _by_form(operation.alternatives, reply, body, full)
     problems = _problems(endpoint, operation, reply, body)
     chosen, found = _choose(endpoint, alternatives, body)
     if chosen is not None and problems and _is_problem(endpoint, chosen, problems, body):
@@ -128,6 +130,21 @@ def _candidates(
         and (one.media != "empty" or media == "empty")
         and all(at(body, pointer) is not MISSING for pointer in one.having)
         and not any(at(body, pointer) is not MISSING for pointer in one.lacking)
+        and holds(one.when, values)
+    ]
+
+
+def _by_form(alternatives: Iterable[Alternative], reply: Reply, body: Any, values: Values) -> list[Alternative]:
+    """Good replies whose body this is, under another good status: the judge tells of the status, and the story goes on."""
+    return [
+        one
+        for one in alternatives
+        if one.shape is not None
+        and isinstance(body, dict)
+        and reply.status not in one.statuses
+        and all(200 <= code < 300 for code in one.statuses)
+        and one.shape.schema.get("required")
+        and all(name in body for name in one.shape.schema["required"])
         and holds(one.when, values)
     ]
 
