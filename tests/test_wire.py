@@ -169,7 +169,7 @@ def test_items_of_a_batch_are_judged_by_their_own_state() -> None:
     done = {**waiting, "status": "success"}
     values = {"outputType": "URL", "includeCost": False}
     found = bodies.faults(progress.shape, {"data": [waiting, done]}, values, "processing")
-    assert [f.subject for f in found] == ["/data/1/imageURL"]
+    assert {f.subject for f in found} == {"/data/1/imageURL", "/data/1/seed"}
 
 
 # ---------------------------------------------------------------------------------------- replies
