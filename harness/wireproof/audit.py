@@ -196,8 +196,8 @@ def _judged(plan: Plan, scenario: Scenario) -> Result:
         # It may still be within a deadline of its own: look again on a clock on which that deadline comes soon.
         faster = max(scale, plan.bound / LAST_LIMIT)
         result = _once(plan, scenario, faster, plan.bound / faster)
-    if result.played is None:
-        return result
+    if result.played is None or not result.exchanges:
+        return replace(result, why_not=_why_not(result, ()))
     found = tuple(_with_replay(plan, scenario, one) for one in judge(result.played))
     return replace(result, findings=found, why_not=_why_not(result, found))
 
