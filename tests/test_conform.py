@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -226,3 +227,34 @@ def test_a_second_account_is_not_shown_the_job() -> None:
 def test_mock_keys_of_two_accounts_differ() -> None:
     mock = Mock([_segmind()], seed=3)
     assert mock.key("segmind") != mock.key("segmind", "other")
+
+
+class ChargesMore(Manners):
+    """A host that charges 30 % more than it announces."""
+
+    def cost(self, amount: Decimal) -> Decimal:
+        return amount * Decimal("1.3")
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_no_budget_is_broken_even_where_charges_are_higher_than_announced(endpoint: Endpoint) -> None:
+    assert endpoint.price is not None
+    for cents in ("0.03", "0.10", "1"):
+        ceiling = parse(f"{cents}{endpoint.price.unit}")
+        target = replace(embedded(endpoint, 0, ChargesMore()), paid=True)
+        conform(endpoint, target, ledger=MemoryLedger(ceiling))
+        assert target.mock is not None
+        account = target.mock.account(f"{endpoint.provider.name}:main")
+        assert account.deposited - account.balance <= ceiling.amount
+
+
+class ChargesWildly(Manners):
+    def cost(self, amount: Decimal) -> Decimal:
+        return amount * 100
+
+
+def test_a_charge_far_above_the_price_ends_the_spending() -> None:
+    endpoint = _segmind()
+    target = replace(embedded(endpoint, 0, ChargesWildly()), paid=True)
+    verdict, _ = conform(endpoint, target, ledger=MemoryLedger(parse("5USD")))
+    assert "far above the declared price" in verdict.summary.stopped

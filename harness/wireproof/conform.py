@@ -33,7 +33,7 @@ from wireproof.load.quantiles import not_seen
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.transport import EngineTransport
-from wireproof.model import Credential, Does, Endpoint, Exchange, Finding, Poll, Severity, Summary, Verdict
+from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Finding, Poll, Severity, Summary, Verdict
 from wireproof.money import Money, exact
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
@@ -41,7 +41,7 @@ from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
 from wireproof.runlog import Digest
 from wireproof.secrets import curl
-from wireproof.spec.values import price_of
+from wireproof.spec.values import ceiling_of, price_of
 from wireproof.wire import replies, requests
 from wireproof.wire.dialogue import Dialogue, contract_cadence
 
@@ -283,49 +283,62 @@ def hasty(poll: Poll, polls: int) -> float:
 
 @dataclass(slots=True)
 class Guard:
-    """Stands before every paid call: reserves its ceiling, and settles what came of it."""
+    """Stands before every paid call: reserves its ceiling, and settles as soon as a reply tells the cost."""
 
     endpoint: Endpoint
     ledger: Ledger | None
-    open: dict[str, Reservation] = field(default_factory=dict)
-    _last: Reservation | None = None
+    _asked: Reservation | None = None
+    """Of the call that is under way."""
+    _open: dict[str, tuple[Reservation, Mapping[str, Any]]] = field(default_factory=dict)
+    """Of jobs whose cost nobody has told yet, with their parameters."""
 
     def before(self, want: Want) -> None:
-        """Reserve the most that the call may cost. Raises OverBudget."""
-        self._last = None
+        """Reserve the most that the call may cost. Raises OverBudget; CouldNotTell where there is no price."""
+        self._asked = None
         if self.ledger is None or not want.paid:
             return
-        asked = requests.recognise(self.endpoint, want.call)
-        values = asked[0].values if asked else {}
-        ceiling = price_of(self.endpoint, values) or price_of(self.endpoint, cases.base(self.endpoint))
+        ceiling = ceiling_of(self.endpoint, self._values(want.call)) or ceiling_of(self.endpoint, cases.base(self.endpoint))
         if ceiling is None:
             raise CouldNotTell(f"{self.endpoint.name} has no price: a paid host is not driven without one")
-        self._last = self.ledger.reserve(ceiling, why=want.purpose or want.operation)
+        self._asked = self.ledger.reserve(ceiling, why=want.operation)
 
     def after(self, exchange: Exchange) -> None:
-        """Settle by what the reply says; unknown stays reserved."""
-        reservation, self._last = self._last, None
-        if reservation is None or self.ledger is None:
+        """Settle what the reply tells. Raises Stopped at a charge far above the price."""
+        reservation, self._asked = self._asked, None
+        if self.ledger is None:
             return
-        if exchange.broke == "refused":
-            self.ledger.release(reservation)
-        elif exchange.reply is not None and 400 <= exchange.reply.status < 500:
-            self.ledger.release(reservation)
-        else:
-            charge = self.ledger.settle(reservation, self._told(exchange))
-            self._stop(charge)
+        if reservation is not None:
+            if exchange.broke == "refused" or (exchange.reply is not None and 400 <= exchange.reply.status < 500):
+                self.ledger.release(reservation)
+                return
+            self._open[exchange.job or f"#{exchange.seq}"] = (reservation, self._values(exchange.call))
+        self._settle(exchange)
 
-    def _told(self, exchange: Exchange) -> Money | None:
+    def close(self) -> None:
+        """What nobody told stays spent at its ceiling."""
+        while self._open and self.ledger is not None:
+            _, (reservation, _) = self._open.popitem()
+            self.ledger.settle(reservation, None)
+
+    def _values(self, call: Call) -> Mapping[str, Any]:
+        asked = requests.recognise(self.endpoint, call)
+        return asked[0].values if asked else {}
+
+    def _settle(self, exchange: Exchange) -> None:
+        label = exchange.job or f"#{exchange.seq}"
+        if label not in self._open or exchange.reply is None or self.ledger is None or self.endpoint.price is None:
+            return
+        reservation, values = self._open[label]
         asked = requests.recognise(self.endpoint, exchange.call)
-        if exchange.reply is None or not asked or self.endpoint.price is None:
-            return None
-        reading = replies.read(self.endpoint, asked[0].operation, exchange.reply, asked[0].values)
+        if not asked:
+            return
+        reading = replies.read(self.endpoint, asked[0].operation, exchange.reply, values)
         told = exact(reading.value("job.cost"))
-        return None if told is None else Money(told, self.endpoint.price.unit)
-
-    def _stop(self, charge: Charge) -> None:
-        if charge.stop:
-            raise Stopped("a charge was far above the declared price: nothing more is spent")
+        if told is not None and reading.alternative is not None:
+            del self._open[label]
+            charge: Charge = self.ledger.settle(reservation, Money(told, self.endpoint.price.unit))
+            if charge.stop or charge.overcharged:
+                raise Stopped(f"a job was charged {told} {self.endpoint.price.unit}, far above the declared price: nothing more is spent")
 
 
 def conform(
@@ -366,6 +379,7 @@ def conform(
         )
         stage = stage_for(endpoint, target, clock, seed)
         stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
+        guard.close()
     exchanges = tuple(driver.exchanges)
     _must_have_answered(endpoint, target, exchanges)
     told = verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped)

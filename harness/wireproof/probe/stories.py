@@ -182,7 +182,9 @@ def same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
 
 
 def without_key(stage: Stage, values: Mapping[str, Any]) -> Iterator[Want]:
-    """Every operation that wants a key: with none, with one that is malformed, with one that is nobody's."""
+    """Every operation that wants a key: with none, with one that is malformed, with one that is nobody's.
+
+    Whatever comes of them, it is not our account that pays."""
     auth = stage.endpoint.provider.auth
     nobody = spell(auth.pattern or "key_[0-9a-f]{24}", random.Random(f"{stage.seed}:nobody"))
     for operation in stage.endpoint.operations.values():
@@ -197,7 +199,6 @@ def without_key(stage: Stage, values: Mapping[str, Any]) -> Iterator[Want]:
                 operation=operation.name,
                 purpose=f"{operation.name} with {credential.value} key",
                 credential=credential,
-                paid=operation.does.bills,
             )
 
 

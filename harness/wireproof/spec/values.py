@@ -14,6 +14,9 @@ from typing import Any
 from wireproof.model import Condition, Endpoint, Parameter, Price, SizeRule, Term
 from wireproof.money import Money
 
+MARGIN = Decimal("1.5")
+"""How far above its declared price a charge may lie before spending stops."""
+
 Values = Mapping[str, Any]
 """Parameters by the host's dotted names, as they stand in a request."""
 
@@ -130,8 +133,10 @@ def _term(endpoint: Endpoint, term: Term, values: Values) -> Decimal:
 
 
 def ceiling_of(endpoint: Endpoint, values: Values) -> Money | None:
-    """The most such a job may cost: its price, counting every outcome as billed in full."""
-    return price_of(endpoint, values)
+    """The most such a job is allowed to cost: its price and half of it again, whatever the outcome. A charge
+    that stays inside it cannot break a budget that was reserved by it; one above it ends the spending."""
+    price = price_of(endpoint, values)
+    return price * MARGIN if price is not None else None
 
 
 def billed_of(price: Price, outcome: str) -> str:
