@@ -8,6 +8,8 @@ interleaved, and the medians are printed with their ratios. Because other work o
 rates, the processor time of the server for one request is printed too: it hardly depends on neighbours.
 """
 
+# ruff: noqa: T201 - a script for a person speaks on stdout
+
 from __future__ import annotations
 
 import argparse
@@ -40,22 +42,23 @@ STATUS = {"status": "PROCESSING", "request_id": ID}
 SCRIPT = """
 local n, i, prepared = 16, 0, {}
 function init(args)
-  local ratios = {%s}
+  local ratios = {"1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "custom"}
   for k = 1, n do
     local body = nil
     if args[1] == "POST" then
-      body = string.format('{"prompt":"a lighthouse at dusk, variation %%d, oil on canvas","aspect_ratio":"%%s","width":%%d,"height":%%d,"seed":%%d,"disable_safety_checker":%%s}',
-        k, ratios[(k - 1) %% 8 + 1], 256 + 64 * k, 1440 - 64 * k, 7919 * k, k %% 2 == 0 and "true" or "false")
+      body = string.format('{"prompt":"a lighthouse at dusk, variation %d, oil on canvas","aspect_ratio":"%s",'
+        .. '"width":%d,"height":%d,"seed":%d,"disable_safety_checker":%s}', k, ratios[(k - 1) % 8 + 1], 256 + 64 * k, 1440 - 64 * k, 7919 * k, k % 2 == 0 and "true" or "false")
     end
     prepared[k] = wrk.format(args[1], args[2], {["x-api-key"] = args[3], ["Content-Type"] = "application/json"}, body)
   end
 end
-function request() i = i %% n + 1; return prepared[i] end
+function request() i = i % n + 1; return prepared[i] end
 function done(s, latency, r)
   local e = s.errors
-  io.write(string.format('\\n{"requests":%%d,"us":%%d,"bad":%%d}\\n', s.requests, s.duration, e.status + e.connect + e.read + e.write + e.timeout))
+  local bad = e.status + e.connect + e.read + e.write + e.timeout
+  io.write(string.format('\\n{"requests":%d,"us":%d,"bad":%d}\\n', s.requests, s.duration, bad))
 end
-""" % ", ".join(f'"{ratio}"' for ratio in RATIOS)
+"""
 
 
 @dataclass
@@ -80,7 +83,8 @@ def free_port() -> int:
 
 def start(words: Sequence[str], **more: object) -> subprocess.Popen[str]:
     pinned = ["taskset", "-c", "0", *words]
-    return subprocess.Popen(pinned, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **more)  # type: ignore[call-overload, no-any-return]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, **more}
+    return subprocess.Popen(pinned, **quiet)  # type: ignore[call-overload, no-any-return]
 
 
 def wait_for(port: int) -> None:
@@ -112,7 +116,8 @@ def nginx(folder: Path) -> Contestant:
         f"""worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.err crit; daemon off;
 events {{ worker_connections 2048; }}
 http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600; default_type application/json;
-client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
 server {{ listen 127.0.0.1:{port} backlog=1024;
 location = /v2/p-image {{ return 200 '{json.dumps(SUBMITTED)}'; }}
 location /v2/requests/ {{ return 200 '{json.dumps(STATUS)}'; }} }} }}"""

@@ -76,7 +76,11 @@ def _install(client: Client, *words: str | None, separator: str = "@") -> None:
         pytest.skip(f"{client.package} cannot be installed: there is no npm here")
     client.home.mkdir(parents=True, exist_ok=True)
     ran = subprocess.run(
-        [*map(str, words), f"{client.package}{separator}{client.version}"], capture_output=True, text=True, timeout=300
+        [*map(str, words), f"{client.package}{separator}{client.version}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     if ran.returncode:
         pytest.skip(f"{client.package} {client.version} cannot be installed: {ran.stderr.strip()[-300:]}")
@@ -95,7 +99,7 @@ class World:
         key = self.mock.key("runware", f"mood:{mood}" if mood else "main")
         words = [*command(client), transport, self.url, key, what]
         surroundings = {"PATH": os.environ["PATH"], "HOME": str(client.home), "CLIENT_FOLDER": str(client.home)}
-        ran = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, env=surroundings)
+        ran = subprocess.run(words, check=False, capture_output=True, text=True, timeout=PATIENCE, env=surroundings)
         assert ran.stdout, ran.stderr[-2000:]
         return json.loads(ran.stdout.splitlines()[-1])
 

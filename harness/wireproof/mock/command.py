@@ -9,7 +9,7 @@ import secrets
 import ssl
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from wireproof.mock.channels import Channels
 from wireproof.mock.control import Control
 from wireproof.mock.courier import Courier
 from wireproof.mock.engine import Mock
+from wireproof.mock.jobs import Memory
 from wireproof.mock.journal import Journal
 from wireproof.mock.moods import Mood, load_moods
 from wireproof.mock.moods import mood as named_mood
@@ -31,6 +32,10 @@ from wireproof.spec.load import resolve
 
 PLENTY = Decimal(1_000_000)
 """What each account has, in the unit of its host: more than a load test spends."""
+
+
+ROOM = 250_000
+"""Jobs that are remembered at most; about 200 MiB where they came by the short cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +61,22 @@ def serve(
     journal: bool = True,
     limits: bool = False,
     deposit: Decimal = PLENTY,
+    jobs: int = ROOM,
     out: TextIO | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Prints one line of JSON when it is ready.
 
     `url` and `key` are what a client needs (`keys` has one for each provider), `control` and `token` what
     a test needs, `ca` the file with which a client trusts the certificate. A `control_port` of None means
-    no control API; without it and without a `journal` answers take the shortest way. Webhooks and uploads
-    leave only for `allow_targets` (`host:port`). Raises UsageError, CouldNotTell is never raised.
+    no control API. Webhooks and uploads leave only for `allow_targets` (`host:port`); all others are only
+    recorded. Raises UsageError for what cannot be served.
     """
     if workers != 1:
         raise UsageError("the mock keeps its state in one process: --workers can only be 1")
     moods = load_moods()
     chosen = named_mood(mood) if isinstance(mood, str) else mood
     time = MovableClock(clock or RealClock())
-    mock = Mock(endpoints, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit)
+    mock = Mock(endpoints, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit, memory=Memory(jobs))
     book = Journal(mock, time.now(), time.wall())
     courier = Courier(time, allow_targets)
     control = Control(mock, time, book, courier, secrets.token_hex(16))
@@ -103,9 +109,9 @@ def serve(
         _listen(server, ready, beside, courier)
 
 
-def _listen(server: MockServer, ready: object, beside: Sequence[MockServer], courier: Courier) -> None:
+def _listen(server: MockServer, ready: Callable[[str], None], beside: Sequence[MockServer], courier: Courier) -> None:
     try:
-        run_forever(server, ready, *beside, errand=courier.run)  # type: ignore[arg-type]
+        run_forever(server, ready, *beside, errand=courier.run)
     except OSError as error:
         raise UsageError(f"the mock cannot listen: {error.strerror or error}") from None
 
@@ -153,6 +159,7 @@ def main(words: Sequence[str] | None = None) -> int:
             journal=not asked.no_journal,
             limits=asked.limits,
             deposit=asked.deposit,
+            jobs=asked.jobs,
         )
     except WireproofError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the reason, for a person
@@ -171,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stepped", action="store_true", help="time moves only by the control API")
     parser.add_argument("--limits", action="store_true", help="let the declared rate limits count")
     parser.add_argument("--deposit", type=Decimal, default=PLENTY, help="what each account has")
+    parser.add_argument("--jobs", type=int, default=ROOM, help="how many jobs are remembered at most")
     parser.add_argument("--tls", action="store_true", help="with a throw-away certificate")
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--no-control", action="store_true")
