@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_TEST := $(wildcard tests/test_docs.py)
 
-.PHONY: help setup demo test test-all check format lock build clean
+.PHONY: help setup demo test test-all check docs format lock build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -38,6 +38,11 @@ check: $(READY) ## format, lint, types, floors (and docs): everything that runs 
 	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/python -m mypy --no-error-summary
 	@$(BIN)/python -m pytest tests/test_layers.py $(DOCS_TEST)
+
+docs: $(READY) ## the generated pages, and the site in build/site
+	@$(BIN)/python docs/generate.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 format: $(READY) ## put the format right, and the lint that can be put right safely
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

@@ -160,7 +160,7 @@ def test_a_lock_pins_by_hash_and_names_no_address(name: str) -> None:
     assert "://" not in text
 
 
-@pytest.mark.parametrize(("name", "extras"), [("core", ()), ("dev", ("load", "tls", "dev"))])
+@pytest.mark.parametrize(("name", "extras"), [("core", ()), ("dev", ("load", "tls", "docs", "dev"))])
 def test_a_lock_holds_all_that_the_project_asks_for(name: str, extras: tuple[str, ...]) -> None:
     asked = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
     wanted = [wish for wish in map(Requirement, asked) if wish.name != PROJECT["name"]]
