@@ -389,6 +389,69 @@ def report(
         print(path)
 
 
+# ------------------------------------------------------------------------------------------ client
+
+
+@app.command()
+def client(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="The endpoint that the client calls.", show_default=False)],
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...", help="How the client is started.", show_default=False)] = None,
+    scenario: Annotated[str, typer.Option("--scenario", help="all, or names with commas: see mocks/scenarios.")] = "all",
+    seed: Seed = 0,
+    time_scale: Annotated[float | None, typer.Option("--time-scale", min=0.1, help="How many times faster than real time the mock's clock runs.")] = None,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, help="Scenarios at a time.")] = 6,
+    fail_on: Fail = FailOn.VIOLATION,
+    as_json: AsJson = False,
+    report_dir: ReportDir = RUNS,
+    report: Reports = "html",
+    quiet: Quiet = False,
+) -> None:
+    """Run a client, in any language, through a host's bad days, and judge what it did.
+
+    The client finds the mock in WIREPROOF_URL, a key in WIREPROOF_KEY, and how much faster than real time the
+    mock's clock runs in WIREPROOF_TIME_SCALE. It should end with 0 when it got a usable result, and with
+    another code and the reason on standard error when it did not.
+    """
+    from wireproof import audit, session
+    from wireproof.mock.scenario import choose
+    from wireproof.model import Severity
+
+    endpoints = _endpoints([spec])
+    if len(endpoints) != 1:
+        raise UsageError(f"{spec} means {len(endpoints)} endpoints: a client is put to the proof against one of them")
+    run = audit.audit(
+        endpoints[0],
+        command or [],
+        choose(scenario),
+        report_dir=report_dir,
+        seed=seed,
+        time_scale=time_scale or audit.TIME_SCALE,
+        parallel=parallel,
+        done=_scenario_done(quiet or as_json),
+    )
+    _tell_client(run, report, as_json, quiet)
+    raise typer.Exit(session.exit_code(run, Severity(fail_on.value)))
+
+
+def _scenario_done(quiet: bool) -> Any:
+    """One line on standard error for each scenario that is over."""
+    marks = {True: "passed", False: "FAILED", None: "not told"}
+
+    def done(result: Any) -> None:
+        if not quiet and sys.stderr.isatty():
+            print(f"{marks[result.passed]:9} {result.scenario.name} ({result.seconds:.1f} s)", file=sys.stderr)
+
+    return done
+
+
+def _tell_client(run: Run, report: str, as_json: bool, quiet: bool) -> None:
+    from wireproof.report.matrix import show
+
+    if not as_json:
+        show(run, _console())
+    _tell(run, report, as_json, quiet)
+
+
 # -------------------------------------------------------------------------------------------- load
 
 
