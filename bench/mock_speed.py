@@ -47,7 +47,8 @@ function init(args)
     local body = nil
     if args[1] == "POST" then
       body = string.format('{"prompt":"a lighthouse at dusk, variation %d, oil on canvas","aspect_ratio":"%s",'
-        .. '"width":%d,"height":%d,"seed":%d,"disable_safety_checker":%s}', k, ratios[(k - 1) % 8 + 1], 256 + 64 * k, 1440 - 64 * k, 7919 * k, k % 2 == 0 and "true" or "false")
+        .. '"width":%d,"height":%d,"seed":%d,"disable_safety_checker":%s}',
+        k, ratios[(k - 1) % 8 + 1], 256 + 64 * k, 1440 - 64 * k, 7919 * k, k % 2 == 0 and "true" or "false")
     end
     prepared[k] = wrk.format(args[1], args[2], {["x-api-key"] = args[3], ["Content-Type"] = "application/json"}, body)
   end
@@ -103,7 +104,7 @@ def ours(name: str, folder: Path, *flags: str) -> Contestant:
     assert process.stdout is not None
     line = json.loads(process.stdout.readline())
     reply = subprocess.run(
-        ["curl", "-s", "-H", f"x-api-key: {line['key']}", "-H", "content-type: application/json", "-d", '{"prompt":"x"}',
+        ["curl", "-s", "-H", f"x-api-key: {line['key']}", "-H", "content-type: application/json", "-d", '{"prompt":"x"}',  # noqa: E501 - as a person would type it
          f"{line['url']}/v2/p-image"], capture_output=True, text=True, check=True)  # fmt: skip
     return Contestant(
         name, process, line["url"], line["key"], f"/v2/requests/{json.loads(reply.stdout)['request_id']}/status"
