@@ -20,7 +20,7 @@ from wireproof.check.media import header
 from wireproof.check.registry import finding
 from wireproof.check.trace import Seen, Trace
 from wireproof.lifecycle import Status, is_final
-from wireproof.model import Does, Exchange, Finding, Severity
+from wireproof.model import Does, Exchange, Finding, Kind, Severity
 from wireproof.secrets import Redactor
 from wireproof.spec.values import outputs_of
 
@@ -628,8 +628,26 @@ def the_reason_is_told(played: Played) -> Iterator[Finding]:
     reasons = _reasons(played)
     if not played.ended.stderr.strip():
         yield _silent(played, "the client failed without a word on stderr", reasons)
-    elif reasons and not any(_flat(reason)[:40] in told for reason in reasons):
+    elif reasons and not any(_flat(reason)[:40] in told for reason in reasons) and not _in_own_words(played, told):
         yield _silent(played, "the client failed and did not tell the host's reason", reasons)
+
+
+OWN_WORDS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.UNKNOWN_JOB: ("expired", "unknown", "not found", "gone", "no such", "no longer"),
+    Kind.GONE: ("expired", "gone", "no longer"),
+    Kind.NO_KEY: ("key", "unauthori", "authenticat"),
+    Kind.BAD_KEY: ("key", "unauthori", "authenticat", "refused"),
+    Kind.OUT_OF_CREDITS: ("credit", "balance", "funds", "payment"),
+    Kind.RATE_LIMITED: ("rate", "too many", "limit"),
+    Kind.TIMEOUT: ("timeout", "timed out"),
+}
+"""Words by which a client tells a kind of problem as well as the host does."""
+
+
+def _in_own_words(played: Played, told: str) -> bool:
+    """Whether the client names the kind of problem that it met, without quoting the host."""
+    met = {p.kind for seen in played.trace.seen if _bad_news(seen) and seen.reading for p in seen.reading.problems}
+    return any(word in told for kind in met for word in OWN_WORDS.get(kind, ()))
 
 
 def _silent(played: Played, says: str, reasons: Sequence[str]) -> Finding:
