@@ -34,6 +34,7 @@ from wireproof.check.trace import read
 from wireproof.clock import Clock, ScaledClock, SteppedClock
 from wireproof.errors import UsageError
 from wireproof.mock.answer import Answer, pieces
+from wireproof.mock.channels import Channels
 from wireproof.mock.courier import Courier, aim
 from wireproof.mock.effects import Send
 from wireproof.mock.engine import Mock
@@ -61,6 +62,10 @@ PATIENCE = 600.0
 """Seconds of the mock's clock: a careful client has given up after twice this or twice the contract's deadline."""
 TIMED = frozenset({"CLI003", "CLI004", "CLI005", "CLI006", "CLI019"})
 """Rules about waits: not judged where time stands still."""
+REAL = 1.0
+"""On a clock of this speed nothing is hurried: for clients whose waits are constants."""
+REAL_LIMIT = 100.0
+"""Real seconds that such a client has for a scenario; what it still waits for then stays open."""
 MOST_TEXT = 256 * 1024
 """Bytes of the client's own output that are read."""
 _KEYS = re.compile(r"(^|_)(API_?KEY|API_?TOKEN|ACCESS_KEY|SECRET(_KEY)?)(_\d+)?$")
@@ -150,6 +155,9 @@ def play_all(
         found[scenario.name] = _play(plan, scenario, done)
     why_not = _proves_nothing(found.get(CALM))
     rest = sorted((one for one in scenarios if one not in first), key=lambda one: -one.pace)
+    if not why_not and CALM in found and not _has_socket(found[CALM]):
+        found |= {one.name: _told(one, done) for one in rest if "websocket" in one.needs}
+        rest = [one for one in rest if one.name not in found]
     if why_not:
         found |= {one.name: Result(scenario=one, why_not=why_not) for one in rest}
     else:
@@ -169,6 +177,17 @@ def _proves_nothing(calm: Result | None) -> str:
     return "the client failed, even when nothing went wrong" if calm.played.ended.code else ""
 
 
+def _has_socket(calm: Result) -> bool:
+    return any(exchange.channel == "websocket" for exchange in calm.exchanges)
+
+
+def _told(scenario: Scenario, done: Callable[[Result], None]) -> Result:
+    """What is known of a scenario about WebSockets without playing it: the client opens none."""
+    result = Result(scenario=scenario, why_not="the client opens no WebSocket")
+    done(result)
+    return result
+
+
 def _play(plan: Plan, scenario: Scenario, done: Callable[[Result], None]) -> Result:
     began = time.monotonic()
     try:
@@ -181,25 +200,26 @@ def _play(plan: Plan, scenario: Scenario, done: Callable[[Result], None]) -> Res
 
 
 def _judged(plan: Plan, scenario: Scenario) -> Result:
-    scale = plan.time_scale * scenario.pace
-    result = _once(plan, scenario, scale, _limit(plan, scenario, scale))
-    played = result.played
-    hangs = played is not None and played.ended is not None and played.ended.code is None
-    if (
-        hangs
-        and played
-        and played.ended
-        and played.ended.at < plan.bound
-        and not _is_silent(scenario)
-        and result.exchanges
-    ):
-        # It may still be within a deadline of its own: look again on a clock on which that deadline comes soon.
-        faster = max(scale, plan.bound / LAST_LIMIT)
-        result = _once(plan, scenario, faster, plan.bound / faster)
+    hurried = plan.time_scale > REAL
+    scale = plan.time_scale * (scenario.pace if hurried else 1.0)
+    result = _once(plan, scenario, scale, _limit(plan, scenario, scale) if hurried else REAL_LIMIT)
+    if _may_still_wait(plan, result):
+        if not hurried:
+            return replace(result, why_not=f"still waiting after {REAL_LIMIT:.0f} s, and its own deadline may be later")
+        if not _is_silent(scenario):
+            # It may be within a deadline of its own: look again on a clock on which that deadline comes soon.
+            faster = max(scale, plan.bound / LAST_LIMIT)
+            result = _once(plan, scenario, faster, plan.bound / faster)
     if result.played is None or not result.exchanges:
         return replace(result, why_not=_why_not(result, ()))
     found = tuple(_with_replay(plan, scenario, one) for one in judge(result.played))
     return replace(result, findings=found, why_not=_why_not(result, found))
+
+
+def _may_still_wait(plan: Plan, result: Result) -> bool:
+    """Whether a client that had to be stopped may have had a deadline of its own that was not over."""
+    ended = result.played.ended if result.played else None
+    return ended is not None and ended.code is None and ended.at < plan.bound and bool(result.exchanges)
 
 
 def _limit(plan: Plan, scenario: Scenario, scale: float) -> float:
@@ -253,10 +273,13 @@ class _Ear:
     def elsewhere(self, call: Call, answer: Answer, at: float) -> None:
         self.keep(call, answer, at, foreign=True)
 
-    def keep(self, call: Call, answer: Answer, at: float, *, foreign: bool) -> None:
+    def socket(self, call: Call, answer: Answer, at: float, channel: str) -> None:
+        self.keep(call, answer, at, foreign=False, channel=channel)
+
+    def keep(self, call: Call, answer: Answer, at: float, *, foreign: bool, channel: str = "http") -> None:
         """Put one exchange into the record."""
         with self.lock:
-            exchange = _exchange(len(self.exchanges) + 1, call, answer, at, self._credential(call))
+            exchange = _exchange(len(self.exchanges) + 1, call, answer, at, self._credential(call), channel)
             self.exchanges.append(exchange)
             if foreign:
                 self.foreign.add(exchange.seq)
@@ -274,7 +297,7 @@ class _Ear:
         return Credential.GOOD if self.key in given else Credential.UNKNOWN
 
 
-def _exchange(seq: int, call: Call, answer: Answer, at: float, credential: Credential) -> Exchange:
+def _exchange(seq: int, call: Call, answer: Answer, at: float, credential: Credential, channel: str) -> Exchange:
     delivery, body = answer.delivery, answer.reply.body
     broke = "timeout" if delivery.silence else "reset" if delivery.reset and delivery.cut_after is None else None
     if delivery.cut_after is not None:
@@ -288,28 +311,31 @@ def _exchange(seq: int, call: Call, answer: Answer, at: float, credential: Crede
         took=round(answer.after + (delivery.drip or 0.0) * (len(pieces(body, delivery)) - 1), 4),
         operation=answer.operation,
         credential=credential,
+        channel=channel,
         purpose=answer.rule,
     )
 
 
 def _once(plan: Plan, scenario: Scenario, scale: float, limit: float) -> Result:
     """One run of the command in one scenario. Raises NotHere."""
-    _worth_trying(plan, scenario)
+    stage(scenario, plan.endpoint)
     with contextlib.ExitStack() as stack:
         clock = ScaledClock(scale)
-        mock = _Late()
+        engine = _Late()
         key = Mock([plan.endpoint], seed=plan.seed).key(plan.endpoint.provider.name)
         ear = _Ear(key, plan.endpoint.provider.auth.header, plan.heard)
         caller = stack.enter_context(_Caller(clock, ear).running())
-        url = stack.enter_context(serving(mock, clock=clock, on_exchange=ear.here, on_effect=caller.take))
-        elsewhere = stack.enter_context(serving(mock, clock=clock, on_exchange=ear.elsewhere, on_effect=caller.take))
-        staged = stage(scenario, plan.endpoint, elsewhere)
-        mock.engine = _mock(plan, staged)
+        elsewhere = stack.enter_context(serving(engine, clock=clock, on_exchange=ear.elsewhere, on_effect=caller.take))
+        engine.mock = mock = _mock(plan, stage(scenario, plan.endpoint, elsewhere))
+        channels = Channels(mock, clock, caller.take, ear.socket)
+        url = stack.enter_context(
+            serving(mock, clock=clock, on_exchange=ear.here, on_effect=caller.take, upgrade=channels.upgrade)
+        )
         ended = _run(plan, _environment(plan.endpoint, url, key, scale), clock, limit, ear.is_waited_on)
         time.sleep(0.02)  # what the client left on the wire is still heard
     with ear.lock:
         exchanges = tuple(ear.exchanges)
-    jobs = [(job.id, job.account) for job in mock.engine.memory]
+    ids = [job.id for job in mock.memory]
     played = Played(
         scenario=scenario.name,
         trace=read(plan.endpoint, exchanges),
@@ -319,19 +345,12 @@ def _once(plan: Plan, scenario: Scenario, scale: float, limit: float) -> Result:
         key=key,
         slack=BUSY * scale,
         wall=clock.wall() - clock.now(),
-        taken=len(jobs),
-        ids=frozenset(unquote(id) for id, _ in jobs),
+        taken=len(ids),
+        ids=frozenset(map(unquote, ids)),
         bound=max(ended.at, 0.0) if ended.code is None else plan.bound,
         ended=ended,
     )
     return Result(scenario=scenario, played=played, exchanges=exchanges)
-
-
-def _worth_trying(plan: Plan, scenario: Scenario) -> None:
-    """Raises NotHere before anything is started."""
-    stage(scenario, plan.endpoint)
-    if "websocket" in scenario.needs:
-        raise NotHere("the command is driven over HTTP")
 
 
 def _mock(plan: Plan, staged: Staged) -> Mock:
@@ -339,12 +358,12 @@ def _mock(plan: Plan, staged: Staged) -> Mock:
 
 
 class _Late:
-    """An engine that is there before the mock is: the mock has to know both addresses."""
+    """An engine that is there before the mock is: the mock has to know the other address."""
 
-    engine: Mock
+    mock: Mock
 
     def answer(self, call: Call, now: float, wall: float) -> Answer:
-        return self.engine.answer(call, now, wall)
+        return self.mock.answer(call, now, wall)
 
 
 class _Caller:
@@ -705,10 +724,10 @@ def heard(exchanges: Iterable[Exchange], endpoint: Endpoint) -> Session:
 def explain(session: Session, findings: Sequence[Finding]) -> str:
     """The findings of a test, to be read where it failed."""
     by_seq = {exchange.seq: exchange for exchange in session.journal}
-    return "\n\n".join("\n".join(_told(one, by_seq)) for one in findings)
+    return "\n\n".join("\n".join(_lines(one, by_seq)) for one in findings)
 
 
-def _told(one: Finding, by_seq: Mapping[int, Exchange]) -> Iterator[str]:
+def _lines(one: Finding, by_seq: Mapping[int, Exchange]) -> Iterator[str]:
     yield f"{one.check} {one.says}"
     yield from (
         f"  {label} {text}" for label, text in (("- expected:", one.expected), ("+ actual:  ", one.actual)) if text
