@@ -384,7 +384,7 @@ def what_the_contract_allows_is_taken(trace: Trace) -> Iterator[Finding]:
     """
     for blamed, group in _refused_for(trace):
         seen = min(group, key=lambda one: len(one.values))
-        proof, where = _leaned_on(seen)
+        proof, where = _leaned_on(seen, blamed.partition("=")[0])
         told = seen.reading.text("problem.message")[:160] if seen.reading else ""
         status = seen.reply.status if seen.reply else 0
         yield finding(
@@ -469,22 +469,23 @@ def _provoked(seen: Seen) -> bool:
     )
 
 
-def _leaned_on(seen: Seen) -> tuple[Evidence, Where]:
-    """The weakest fact that makes a request valid: a refusal is a violation only if all of them are documented."""
+def _leaned_on(seen: Seen, blamed: str) -> tuple[Evidence, Where]:
+    """The weakest fact that makes a request valid: a refusal is a violation only if all of them are documented.
+
+    Where one parameter is to blame, only what is known of it counts."""
     operation = seen.asked.operation if seen.asked else None
-    for name in seen.values:
-        parameter = seen.endpoint.parameters.get(name)
-        if parameter is None:
-            continue
-        proofs = [parameter.evidence, *(parameter.facts[k] for k in ("type", "enum", "pattern", "format") if k in parameter.facts)]
-        weak = next((proof for proof in proofs if not proof.binds), None)
+    names = [blamed] if blamed in seen.endpoint.parameters else list(seen.values)
+    for parameter in (seen.endpoint.parameters[name] for name in names if name in seen.endpoint.parameters):
+        known = [parameter.facts[k] for k in ("type", "enum", "pattern", "format") if k in parameter.facts]
+        weak = next((proof for proof in (parameter.evidence, *known) if not proof.binds), None)
         if weak is not None:
             return weak, parameter.where
     for rule in seen.endpoint.rules:
-        if not rule.evidence.binds:
+        if not rule.evidence.binds and (blamed not in seen.endpoint.parameters or blamed in rule.parameters):
             return rule.evidence, rule.where
-    fallback = Evidence()
-    return fallback, operation.where if operation else seen.endpoint.where
+    if blamed in seen.endpoint.parameters:
+        return Evidence(), seen.endpoint.parameters[blamed].where
+    return Evidence(), operation.where if operation else seen.endpoint.where
 
 
 @check(id="KEY002", reads=Trace, trips_on=("leaks-401",))
@@ -551,7 +552,8 @@ def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
             continue
         if not repeated and seen.reading and any(p.kind in PASSING for p in seen.reading.problems[:1]):
             continue
-        if seen.reading and seen.reading.alternative and seen.reading.alternative.means is Means.FAILED:
+        failed = seen.reading and seen.reading.alternative and seen.reading.alternative.means is Means.FAILED
+        if failed and not proper[0].evidence.binds:
             # A failure is told where an unknown id should be: not a job that anybody could take for his own.
             continue
         # An id of another form than the host's own may be refused as malformed.
