@@ -38,11 +38,15 @@ print(json.dumps({
 """
 
 
-def run(*command: object, cwd: Path = ROOT) -> str:
+BASH = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+"""A shell is named instead of detected: tests may run in none."""
+
+
+def run(*command: object, cwd: Path = ROOT, **more: str) -> str:
     """What the command says on stdout; it finds no package of ours but those that are installed."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, env=bare, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, cwd=cwd, env=bare | more, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -103,6 +107,21 @@ def test_a_wheel_and_an_editable_install_behave_alike(wheel: Path, tmp_path: Pat
     }
     assert installed["versions"] == [__version__, __version__]
     assert installed == editable
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_does_its_work_away_from_the_tree(wheel: Path, tmp_path: Path) -> None:
+    """As `pipx` would run it: check on the embedded mock, lay out a repository, complete in a shell."""
+    python = fresh(tmp_path / "venv")
+    install(python, wheel)
+    command = python.with_name("wireproof")
+    assert "segmind/p-image conforms" in run(command, "check", "segmind/p-image", "--profile", "quick", cwd=tmp_path)
+    assert run(python, "-m", "wireproof", "version", cwd=tmp_path).strip() == __version__
+    run(command, "init", "new", cwd=tmp_path)
+    assert "1 question" in run(command, "lint", "specs", cwd=tmp_path / "new")
+    assert "_wireproof_completion" in run(command, "--show-completion", "bash", cwd=tmp_path, **BASH)
+    asked = {"_WIREPROOF_COMPLETE": "complete_bash", "COMP_WORDS": "wireproof chec", "COMP_CWORD": "1"}
+    assert run(command, cwd=tmp_path, **asked).split() == ["check"]
 
 
 @pytest.mark.slow
