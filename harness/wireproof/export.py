@@ -300,10 +300,11 @@ def parameter_schema(parameter: Parameter) -> Json:
         "unique": parameter.unique or None,
         "calls_out": parameter.calls_out or None,
         "evidence": evidence(parameter.evidence),
-        "facts": {keyword: evidence(proof) for keyword, proof in parameter.facts.items()},
+        # A list, since linters take any key called `default` or `enum` for a schema's.
+        "facts": [{"keyword": keyword, **evidence(proof)} for keyword, proof in parameter.facts.items()],
         "where": place(parameter.where),
     }
-    schema["x-wireproof"] = {key: value for key, value in ours.items() if value not in (None, {}, "")}
+    schema["x-wireproof"] = {key: value for key, value in ours.items() if value not in (None, {}, [], "")}
     return schema
 
 
@@ -538,6 +539,8 @@ def shape_schema(shape: Shape, states: Sequence[str] = ()) -> Json:
         says = node.get("says") or VOCABULARY.get(node.get("is", ""), "")
         if says:
             target["description"] = says
+        if target.get("type") == "array":
+            target.setdefault("items", {})  # which some tools insist upon
         if "is" in node:
             target["x-wireproof-is"] = node["is"]
         if node.get("is") == "job.state" and states:
@@ -755,7 +758,12 @@ def arazzo(endpoints: Endpoint | Sequence[Endpoint], source: str = "./openapi.js
     chosen = (endpoints,) if isinstance(endpoints, Endpoint) else tuple(endpoints)
     return {
         "arazzo": "1.0.1",
-        "info": {"title": f"Jobs of {', '.join(e.name for e in chosen)}", "version": _version(chosen)},
+        "info": {
+            "title": f"Jobs of {', '.join(e.name for e in chosen)}",
+            "summary": "Start a job, wait for it, fetch what it made.",
+            "description": "Made from a contract: waits and states are the host's own.",
+            "version": _version(chosen),
+        },
         "sourceDescriptions": [{"name": "host", "url": source, "type": "openapi"}],
         "workflows": [flow for endpoint in chosen for flow in _workflows(endpoint, chosen)],
     }
@@ -772,7 +780,8 @@ def _workflows(endpoint: Endpoint, chosen: Sequence[Endpoint]) -> Iterator[Json]
             body = body_schema(endpoint, operation) or {}
             yield {
                 "workflowId": _word(f"{endpoint.name}_{operation.name}"),
-                "summary": operation.says or f"{endpoint.title}: {operation.name}",
+                "summary": f"{endpoint.title}: {operation.name}",
+                "description": operation.says or operation.name,
                 "inputs": {"type": "object", "required": ["body"], "properties": {"body": body}},
                 "steps": steps,
                 "outputs": _results(steps[-1]),
