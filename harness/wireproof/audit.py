@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import functools
 import itertools
+import math
 import os
 import re
 import shlex
@@ -50,7 +51,7 @@ from wireproof.spec.values import outputs_of, price_of
 
 TIME_SCALE = 10.0
 """How much faster than real time the mock's clock runs, unless a scenario is paced."""
-FIRST_LIMIT = 12.0
+FIRST_LIMIT = 20.0
 """Real seconds that a client has for a scenario before its deadline is waited for on a faster clock."""
 LAST_LIMIT = 15.0
 """Real seconds that a client's whole patience takes on that faster clock."""
@@ -62,6 +63,10 @@ PATIENCE = 600.0
 """Seconds of the mock's clock: a careful client has given up after twice this or twice the contract's deadline."""
 TIMED = frozenset({"CLI003", "CLI004", "CLI005", "CLI006", "CLI019"})
 """Rules about waits: not judged where time stands still."""
+MANY = 300
+"""Calls after which a client that still waits is not one whose steps are slow, but one that waits for ever."""
+FEW = 100
+"""With fewer calls than this, a client that waits in slow steps may have a deadline that is counted in them."""
 REAL = 1.0
 """On a clock of this speed nothing is hurried: for clients whose waits are constants."""
 REAL_LIMIT = 100.0
@@ -154,7 +159,7 @@ def play_all(
     for scenario in first:
         found[scenario.name] = _play(plan, scenario, done)
     why_not = _proves_nothing(found.get(CALM))
-    rest = sorted((one for one in scenarios if one not in first), key=lambda one: -one.pace)
+    rest = sorted((one for one in scenarios if one not in first), key=_how_long, reverse=True)
     if not why_not and CALM in found and not _has_socket(found[CALM]):
         found |= {one.name: _told(one, done) for one in rest if "websocket" in one.needs}
         rest = [one for one in rest if one.name not in found]
@@ -175,6 +180,11 @@ def _proves_nothing(calm: Result | None) -> str:
     if calm.played.ended.code is None:
         return "the client did not end, even when nothing went wrong"
     return "the client failed, even when nothing went wrong" if calm.played.ended.code else ""
+
+
+def _how_long(scenario: Scenario) -> float:
+    """About how long it takes compared with others: the long ones are begun first."""
+    return max(scenario.pace, *(float(fault.get("with", {}).get("more", 0.0)) for fault in scenario.faults), 0.0)
 
 
 def _has_socket(calm: Result) -> bool:
@@ -206,6 +216,8 @@ def _judged(plan: Plan, scenario: Scenario) -> Result:
     if _may_still_wait(plan, result):
         if not hurried:
             return replace(result, why_not=f"still waiting after {REAL_LIMIT:.0f} s, and its own deadline may be later")
+        if result.played and _plods(result.exchanges, result.played.bound, FEW):
+            return replace(result, why_not=f"still waiting in slow steps after {len(result.exchanges)} calls")
         if not _is_silent(scenario):
             # It may be within a deadline of its own: look again on a clock on which that deadline comes soon.
             faster = max(scale, plan.bound / LAST_LIMIT)
@@ -219,7 +231,13 @@ def _judged(plan: Plan, scenario: Scenario) -> Result:
 def _may_still_wait(plan: Plan, result: Result) -> bool:
     """Whether a client that had to be stopped may have had a deadline of its own that was not over."""
     ended = result.played.ended if result.played else None
-    return ended is not None and ended.code is None and ended.at < plan.bound and bool(result.exchanges)
+    early = ended is not None and (ended.at < plan.bound or _plods(result.exchanges, ended.at, FEW))
+    return early and ended is not None and ended.code is None and bool(result.exchanges)
+
+
+def _plods(exchanges: Sequence[Exchange], now: float, most: int) -> bool:
+    """Whether a client has made few calls so far, and one of them not long ago."""
+    return 0 < len(exchanges) < most and exchanges[-1].at > 0.8 * now
 
 
 def _limit(plan: Plan, scenario: Scenario, scale: float) -> float:
@@ -285,10 +303,11 @@ class _Ear:
                 self.foreign.add(exchange.seq)
         self.heard(exchange)
 
-    def is_waited_on(self, now: float) -> bool:
-        """Whether the client is still to be answered."""
+    def is_excused(self, now: float) -> bool:
+        """Whether the client is still to be answered, or goes its way in slow steps (a shell script's polls)."""
         with self.lock:
-            return any(e.broke == "timeout" or e.at + e.took > now for e in self.exchanges[-3:])
+            waited_on = any(e.broke == "timeout" or e.at + e.took > now for e in self.exchanges[-3:])
+            return waited_on or _plods(self.exchanges, now, MANY)
 
     def _credential(self, call: Call) -> Credential:
         given = call.header(self.header)
@@ -331,7 +350,7 @@ def _once(plan: Plan, scenario: Scenario, scale: float, limit: float) -> Result:
         url = stack.enter_context(
             serving(mock, clock=clock, on_exchange=ear.here, on_effect=caller.take, upgrade=channels.upgrade)
         )
-        ended = _run(plan, _environment(plan.endpoint, url, key, scale), clock, limit, ear.is_waited_on)
+        ended = _run(plan, _environment(plan.endpoint, url, key, scale), clock, limit, ear.is_excused)
         time.sleep(0.02)  # what the client left on the wire is still heard
     with ear.lock:
         exchanges = tuple(ear.exchanges)
@@ -343,7 +362,7 @@ def _once(plan: Plan, scenario: Scenario, scale: float, limit: float) -> Result:
         again=scenario.again,
         foreign=frozenset(ear.foreign),
         key=key,
-        slack=BUSY * scale,
+        slack=BUSY * scale if scenario.pace <= 2 else math.inf,
         wall=clock.wall() - clock.now(),
         taken=len(ids),
         ids=frozenset(map(unquote, ids)),
@@ -440,11 +459,11 @@ def _environment(endpoint: Endpoint, url: str, key: str, scale: float) -> dict[s
 
 
 def _run(
-    plan: Plan, env: Mapping[str, str], clock: ScaledClock, limit: float, is_waited_on: Callable[[float], bool]
+    plan: Plan, env: Mapping[str, str], clock: ScaledClock, limit: float, is_excused: Callable[[float], bool]
 ) -> Ended:
     """Start the command, wait for its end, stop it when it takes too long.
 
-    One that hangs in a call has until `plan.silence`: its time-out may well be one of real seconds."""
+    One that is excused has until `plan.silence`: its time-out may be one of real seconds, or its steps be slow."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         try:
             process = subprocess.Popen(
@@ -458,9 +477,9 @@ def _run(
             )
         except OSError as error:
             raise UsageError(f"{plan.command[0]} cannot be started: {error.strerror or error}") from error
-        code = _waited(process, limit)
-        if code is None and limit < plan.silence and is_waited_on(clock.now()):
-            code = _waited(process, plan.silence - limit)
+        code, waited = _waited(process, limit), limit
+        while code is None and waited < plan.silence and is_excused(clock.now()):
+            code, waited = _waited(process, 1.0), waited + 1.0
         at = clock.now()
         _stop(process)
         return Ended(code=code, stdout=_text(out), stderr=_text(err), at=at)
