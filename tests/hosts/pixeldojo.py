@@ -235,7 +235,7 @@ class PixelDojoHost:
                 later = "2027-01-01T00:00:00Z"
                 return say(200, {"jobId": id, "status": "pending", "creditCost": PRICE, "expiresAt": later})
             return self.error(500 if self.has("unknown-500") else 404, "job_not_found", "No such job")
-        if self.has("unknown-at-first") and job.age < 0.8:
+        if self.has("unknown-at-first") and job.age < 1.2:
             return self.error(404, "job_not_found", "No such job")
         job.polls += 1
         job.done_polls += job.phase in ("done", "failed")

@@ -329,7 +329,7 @@ class SegmindHost:
         job = self.jobs.get(id)
         owner = self.owner(ask)
         if job and (job.owner == owner or self.has("shows-other-accounts")):
-            if self.has("unknown-at-first") and job.age < 0.8 and route == "status":
+            if self.has("unknown-at-first") and job.age < 1.2 and route == "status":
                 return self.error(404, f"Request {id} not found")
             return job
         known_form = len(id) == 36 and id.count("-") == 4
