@@ -22,7 +22,7 @@ that it broke (`wireproof explain CLI014`); a dash where nothing can be said, wi
 
 Clients whose waits are constants ran on a clock of real time (`--time-scale 1`); what they still waited for after 100
 seconds is left open. All of it is about these versions and these scenarios, against a mock: no host was called. In
-`missing-result` each of them hands its caller an answer without an address; whoever does not look takes it for a picture.
+`missing-result` each of them hands its caller an answer without an address, and who does not look takes it for one.
 
 """
 

@@ -179,6 +179,29 @@ def test_it(wireproof_mock):
     assert "CLI002" in told.stdout and "2 billable jobs out of 1 logical call" in told.stdout, told.stdout
 
 
+def test_a_client_of_httpx2_gets_a_transport_too(tmp_path: Path) -> None:
+    pytest.importorskip("httpx2")
+    told = run(
+        tmp_path,
+        CLIENT.replace("import httpx, pytest", "import asyncio, httpx2, pytest")
+        + """
+@pytest.mark.wireproof("segmind/p-image")
+def test_sync(wireproof_mock, wireproof_httpx2_transport):
+    with httpx2.Client(transport=wireproof_httpx2_transport, base_url=wireproof_mock.url) as http:
+        assert picture(http, wireproof_mock.key)
+
+@pytest.mark.wireproof("segmind/p-image", scenario="lost-reply")
+def test_async(wireproof_mock, wireproof_httpx2_transport):
+    async def ask():
+        async with httpx2.AsyncClient(transport=wireproof_httpx2_transport, base_url=wireproof_mock.url) as http:
+            await http.post("/v2/p-image", json={"prompt": "a fox"}, headers={"x-api-key": wireproof_mock.key})
+    with pytest.raises(httpx2.ReadError):
+        asyncio.run(ask())
+""",
+    )
+    assert "2 passed" in told.stdout, told.stdout
+
+
 @pytest.mark.parametrize("options", [("-n", "2"), ("-p", "anyio")])
 def test_it_works_beside_other_plugins(tmp_path: Path, options: tuple[str, ...]) -> None:
     told = run(

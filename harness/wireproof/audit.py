@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from wireproof import __version__
@@ -688,6 +688,13 @@ class Session:
     def async_transport(self) -> AsyncEngineTransport:
         """For `httpx.AsyncClient(transport=…, base_url=…)`."""
         return AsyncEngineTransport(self, clock=self.clock, on_exchange=self.hear)
+
+    @property
+    def httpx2_transport(self) -> Any:
+        """For clients of httpx2, sync and async. Raises ImportError where httpx2 is not installed."""
+        from wireproof.mock.successor import transport
+
+        return transport(self, clock=self.clock, on_exchange=self.hear)
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[str]:

@@ -89,6 +89,12 @@ def wireproof_async_transport(wireproof_mock: Session) -> Any:
 
 
 @pytest.fixture
+def wireproof_httpx2_transport(wireproof_mock: Session) -> Any:
+    """The same for clients of `httpx2`, the maintained successor of `httpx`, where it is installed."""
+    return wireproof_mock.httpx2_transport
+
+
+@pytest.fixture
 def wireproof_route(wireproof_mock: Session) -> Iterator[Any]:
     """A `respx` route: while the test runs, httpx calls to `wireproof_mock.url` are answered by the mock."""
     from wireproof.mock.route import answering

@@ -1,4 +1,4 @@
-"""The published legacy client of Runware, unmodified, over its WebSocket. Its waits are real seconds: `--time-scale 1`."""
+"""The published legacy client of Runware, unmodified, over its WebSocket; its waits are real seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from runware import IImageInference, Runware
 
 async def main() -> str:
     """Why there is no picture; empty: there is one."""
-    client = Runware(api_key=os.environ["WIREPROOF_KEY"], url=f"ws{os.environ['WIREPROOF_URL'].removeprefix('http')}/v1")
+    socket = f"ws{os.environ['WIREPROOF_URL'].removeprefix('http')}/v1"
+    client = Runware(api_key=os.environ["WIREPROOF_KEY"], url=socket)
     try:
         await client.connect()
         wish = IImageInference(

@@ -1,4 +1,4 @@
-"""The published runware-sdk, unmodified, over REST. Its waits are constants of real seconds: run it with `--time-scale 1`."""
+"""The published runware-sdk, unmodified, over REST; its waits are real seconds."""
 
 from __future__ import annotations
 
