@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wireproof import conform  # noqa: F401  (enters all checks into the table)
+from wireproof.check import client
 from wireproof.check.registry import CHECKS
 from wireproof.errors import UsageError
 from wireproof.spec import lint
@@ -27,6 +28,8 @@ def pages() -> Iterator[Page]:
     for id in sorted(CHECKS):
         one = CHECKS[id]
         yield Page(id, one.name, one.page, one.trips_on)
+    for id in sorted(client.RULES):
+        yield Page(id, client.RULES[id].name, client.RULES[id].page)
     for id in sorted(lint.RULES):
         yield Page(id, lint.RULES[id].name, lint.explain(id))
 
@@ -37,6 +40,7 @@ def explained(id: str) -> str:
     page = known.get(id.upper())
     if page is None:
         guess = nearest(id.upper(), known)
-        raise UsageError(f"no check is called {id!r}." + (f" Did you mean {guess}?" if guess else f" Known: {', '.join(known)}"))
+        hint = f"Did you mean {guess}?" if guess else f"Known: {', '.join(known)}"
+        raise UsageError(f"no check is called {id!r}. {hint}")
     trips = f"\n\nHeard on: {', '.join(page.trips_on)}" if page.trips_on else ""
     return f"{page.id}  {page.name}\n\n{page.text}{trips}"
