@@ -389,6 +389,201 @@ def report(
         print(path)
 
 
+# ------------------------------------------------------------------------------------- comparisons
+
+
+@app.command()
+def compare(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, such as p-image-edit.", show_default=False)],
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of check and load runs to measure by.", show_default=False)] = None,
+    workload: Annotated[str | None, typer.Option("--workload", help="What a job is priced for: images=2,count=3.")] = None,
+    currency: Annotated[str, typer.Option("--currency", help="What prices are brought to, where a rate is known.")] = "USD",
+    as_json: AsJson = False,
+    report: Annotated[str, typer.Option("--report", help="Formats to write: html,md,json,text.")] = "",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the reports.")] = Path("reports/runs"),
+) -> None:
+    """Set the hosts of one model side by side: what differs, and what breaks for whoever switches."""
+    from wireproof import compare as comparing
+    from wireproof.runlog import atomic_write, load_run
+
+    endpoints = [endpoint for endpoint in _endpoints([model]) if model in (endpoint.model.name, "all") or "/" in model]
+    folders = list(runs or [])
+    loads = [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders if (folder / "summary.json").is_file()]
+    checks = [load_run(folder) for folder in folders if (folder / "run.jsonl").is_file() and not (folder / "summary.json").is_file()]
+    told = comparing.compare(endpoints, checks, loads=loads, workload=_workload(workload), currency=currency)
+    if as_json:
+        print(comparing.render(told, "json"))
+    else:
+        print(comparing.render(told, "text"))
+    for form in [name.strip() for name in report.split(",") if name.strip()]:
+        path = out / f"compare-{model.replace('/', '-')}.{form}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, comparing.render(told, form))
+        print(f"report: {path}", file=sys.stderr)
+
+
+def _workload(text: str | None) -> dict[str, Any] | None:
+    """`images=2,count=3` as canonical parameters."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if any(not name or not value for name, _, value in pairs):
+        raise UsageError(f"--workload {text!r} is not a list like images=2,count=3")
+    return {name.strip(): int(value) if value.strip().isdigit() else value.strip() for name, _, value in pairs}
+
+
+class ExportTo(StrEnum):
+    """What a contract can be said in."""
+
+    OPENAPI = "openapi"
+    JSONSCHEMA = "jsonschema"
+    ARAZZO = "arazzo"
+
+
+@app.command()
+def export(
+    spec: SPEC = None,
+    to: Annotated[ExportTo, typer.Option("--to", help="The form.")] = ExportTo.OPENAPI,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="A file; standard output by default.")] = None,
+) -> None:
+    """Say contracts in the words of OpenAPI 3.1, Arazzo or JSON Schema, for other tools."""
+    from wireproof import export as exporting
+    from wireproof.runlog import atomic_write
+
+    endpoints = _endpoints(spec)
+    if to is ExportTo.JSONSCHEMA and len(endpoints) != 1:
+        raise UsageError("a JSON Schema is of one endpoint: name it, e.g. segmind/p-image")
+    table = {
+        ExportTo.OPENAPI: lambda: exporting.openapi(endpoints),
+        ExportTo.ARAZZO: lambda: exporting.arazzo(endpoints),
+        ExportTo.JSONSCHEMA: lambda: exporting.jsonschema(endpoints[0]),
+    }
+    text = json.dumps(table[to](), indent=2, ensure_ascii=False, default=str) + "\n"
+    if out is None:
+        print(text, end="")
+    else:
+        atomic_write(out, text)
+
+
+class Impact(StrEnum):
+    """How hard a change of a contract is on a client."""
+
+    BREAKING = "breaking"
+    CHANGED = "changed"
+    COMPATIBLE = "compatible"
+    NOTED = "noted"
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="An endpoint or the path of its file.", show_default=False)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same, as it is now.", show_default=False)],
+    fail_on: Annotated[Impact, typer.Option("--fail-on", help="The least impact that fails the command.")] = Impact.BREAKING,
+    as_json: AsJson = False,
+) -> None:
+    """Tell two versions of a contract apart, what breaks clients first."""
+    from wireproof.spec import diff as differing
+
+    (before,), (after,) = _endpoints([old]), _endpoints([new])
+    changes = differing.diff(before, after)
+    if as_json:
+        _print_json({"findings": [], "changes": [_plain(change) for change in changes]})
+    else:
+        for change in changes:
+            print(f"{change.new_where}: {change.impact.value}: {change.topic} {change.subject}, {change.aspect}: ", end="")
+            print(f"{change.before or 'nothing'} -> {change.after or 'nothing'} ({change.says})")
+        print(f"{len(changes)} changes" if changes else "no change")
+    raise typer.Exit(differing.exit_code(changes, differing.Impact(fail_on.value)))
+
+
+@app.command()
+def drift(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of runs, the oldest first.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Tell what changed between runs. Ends with 1 where something got worse."""
+    from wireproof.runlog import load_run
+    from wireproof.spec import diff as differing
+
+    if len(runs) < 2:
+        raise UsageError("drift needs at least two runs")
+    shifts = differing.drift([load_run(folder) for folder in runs])
+    if as_json:
+        _print_json({"findings": [], "shifts": [_plain(shift) for shift in shifts]})
+    else:
+        for shift in shifts:
+            mark = "worse " if shift.worse else ""
+            print(f"{shift.endpoint}: {mark}{shift.kind} {shift.subject}: {shift.before or 'nothing'} -> {shift.after or 'nothing'} ({shift.says})")
+        print(f"{len(shifts)} shifts" if shifts else "nothing shifted")
+    raise typer.Exit(1 if any(shift.worse for shift in shifts) else 0)
+
+
+def _plain(value: Any) -> Any:
+    from wireproof.runlog import encode
+
+    return encode(value)
+
+
+importing = typer.Typer(help="Draft contracts from what exists: an OpenAPI document, or recorded traffic.", no_args_is_help=True)
+app.add_typer(importing, name="import")
+Host = Annotated[str, typer.Option("--provider", help="What the host is to be called.", show_default=False)]
+Specs = Annotated[Path, typer.Option("--out", help="The specs folder to write to.")]
+ModelName = Annotated[str, typer.Option("--model", help="What the model is to be called.")]
+
+
+@importing.command("openapi")
+def import_openapi(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An OpenAPI document, JSON or YAML.", show_default=False)],
+    provider: Host,
+    start: Annotated[str, typer.Option("--start", help='The operation that starts a job: "POST /v1/images".')] = "",
+    model: ModelName = "",
+    list_starts: Annotated[bool, typer.Option("--list", help="Only list the operations that may start a job.")] = False,
+    out: Specs = Path("specs"),
+) -> None:
+    """Draft the three layers from an OpenAPI document; what it cannot say is marked unknown."""
+    from wireproof.spec.imports import openapi
+
+    document = openapi.read(file)
+    if list_starts:
+        for one in openapi.starts(document):
+            print(one)
+        return
+    _drafted(openapi.draft(document, provider=provider, read=_today(), start=start, model=model), out)
+
+
+@importing.command("har")
+def import_har(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .har file, a .jsonl journal, or the folder of a run.", show_default=False)],
+    provider: Host,
+    model: ModelName = "",
+    out: Specs = Path("specs"),
+) -> None:
+    """Draft the three layers from recorded traffic: states, parameters and times as they were seen."""
+    from wireproof.recordings import read_recording
+    from wireproof.spec.imports import har
+
+    _drafted(har.draft(read_recording(file), provider=provider, read=_today(), model=model), out)
+
+
+def _drafted(draft: Any, out: Path) -> None:
+    """Write a draft, read it back, and say what is left to a person."""
+    from wireproof.spec.imports import drafting
+    from wireproof.spec.load import load as load_file
+
+    written = drafting.write(draft, out)
+    for path in written:
+        print(path)
+    for path in written:
+        if path.name != "protocol.yaml" and path.parent.name != "models":
+            print(f"drafted {load_file(path).name}: now fill in what is marked unknown, and run wireproof lint {path}", file=sys.stderr)
+
+
+def _today() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).date().isoformat()
+
+
 # ------------------------------------------------------------------------------------------ client
 
 
@@ -495,7 +690,7 @@ def load(
     if as_json:
         _print_json({"findings": [], **done.summary})
     elif dry_run:
-        _print_json(done.summary)
+        terminal.show_quote(done.summary, _console())
     else:
         terminal.show(done.summary, _console())
         _load_reports(done.folder, report)

@@ -70,7 +70,7 @@ def _kind(file: Path) -> str:
     with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if line.startswith("kind:"):
-                return line.removeprefix("kind:").strip()
+                return line.removeprefix("kind:").strip().strip("\"'")
     return ""
 
 
