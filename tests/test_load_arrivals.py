@@ -122,9 +122,7 @@ def test_a_trace_is_replayed_as_recorded():
 
 def test_a_longer_warm_up_does_not_change_what_is_measured():
     def measured(warm):
-        load = Plan(
-            phases=(constant("warm", 1, warm, Record.WARMUP), poisson("m", 2, 30)), targets=("a/m", "b/m")
-        )
+        load = Plan(phases=(constant("warm", 1, warm, Record.WARMUP), poisson("m", 2, 30)), targets=("a/m", "b/m"))
         return [(round(a.at - warm, 9), a.endpoint) for a in plan(7, load) if a.record is Record.MEASURE]
 
     assert measured(10) == measured(25)

@@ -35,9 +35,7 @@ def session(seed, blocks, slower=1.0, names=("a", "b"), *, cadence=COARSE, drift
 def one_after_the_other(jobs, blocks):
     """The first half of `a`'s jobs, and the second called `b`'s: one endpoint run twice."""
     return [
-        Timed("a" if job.block < blocks else "b", job.block % blocks, job.done)
-        for job in jobs
-        if job.endpoint == "a"
+        Timed("a" if job.block < blocks else "b", job.block % blocks, job.done) for job in jobs if job.endpoint == "a"
     ]
 
 
@@ -93,11 +91,7 @@ def test_a_block_that_lacks_one_endpoint_does_not_count():
 
 
 def test_jobs_never_seen_to_end_withhold_the_difference_of_a_quantile():
-    jobs = [
-        Timed(e, b, Interval(1, None) if e == "a" and b % 3 else Interval(0, 1))
-        for e in "ab"
-        for b in range(12)
-    ]
+    jobs = [Timed(e, b, Interval(1, None) if e == "a" and b % 3 else Interval(0, 1)) for e in "ab" for b in range(12)]
     p50 = compare(jobs, quantiles=[0.5], faster=False, exchanges=9, resamples=0)[0]
     assert p50.value is None and "not seen to end" in p50.withheld
 

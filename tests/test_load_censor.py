@@ -241,9 +241,7 @@ def test_the_first_poll_is_at_any_part_of_the_interval_and_the_rest_at_every_one
 
 
 def test_a_vendor_s_client_polls_alike_for_every_job():
-    assert (
-        first(fixed(1.0, first=0.5), 3, seed=1) == first(fixed(1.0, first=0.5), 3, seed=2) == [0.5, 1.5, 2.5]
-    )
+    assert first(fixed(1.0, first=0.5), 3, seed=1) == first(fixed(1.0, first=0.5), 3, seed=2) == [0.5, 1.5, 2.5]
 
 
 def test_backing_off_grows_to_its_limit_and_scatters():

@@ -93,9 +93,9 @@ def test_a_rate_and_users_at_once_are_refused():
 def test_a_plan_is_priced_at_its_worst_before_it_starts():
     endpoint = resolve("segmind/p-image")[0]
     quote = pricing.quote(plans.find("smoke"), [endpoint], [Money(Decimal("0.05"), "USD")])
-    assert quote.worst == (Money(Decimal("0.060"), "USD"),)
+    assert quote.worst == (Money(Decimal("0.090"), "USD"),)
     assert not quote.covered
-    assert pricing.quote(plans.find("smoke"), [endpoint], [Money(Decimal("0.06"), "USD")]).covered
+    assert pricing.quote(plans.find("smoke"), [endpoint], [Money(Decimal("0.09"), "USD")]).covered
 
 
 def test_a_plan_that_goes_over_a_declared_limit_is_told_so():

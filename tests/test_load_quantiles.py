@@ -131,9 +131,7 @@ def test_what_was_not_seen_may_still_be_about_three_in_n():
         (0.99, 0.10, 0.25, 368),
     ],
 )
-def test_the_jobs_needed_for_a_precision_are_told_and_never_fewer_than_the_quantile_needs(
-    p, within, sigma, jobs
-):
+def test_the_jobs_needed_for_a_precision_are_told_and_never_fewer_than_the_quantile_needs(p, within, sigma, jobs):
     assert needed(p, within, sigma) == jobs
 
 

@@ -100,9 +100,7 @@ def test_a_record_is_read_back_exactly_as_it_was_written(job):
     assert JobRecord.from_json(line) == job
 
 
-@pytest.mark.parametrize(
-    "line", ["{}", "[]", "3", '{"endpoint": "a", "colour": 1}', "{", json.dumps({"k": 1})]
-)
+@pytest.mark.parametrize("line", ["{}", "[]", "3", '{"endpoint": "a", "colour": 1}', "{", json.dumps({"k": 1})])
 def test_a_line_that_is_no_record_is_refused(line):
     with pytest.raises(ValueError):
         JobRecord.from_json(line)
@@ -173,9 +171,7 @@ def test_a_histogram_s_quantile_is_that_of_its_values(values, p):
 @given(st.lists(SECONDS), st.lists(SECONDS), st.lists(SECONDS))
 def test_histograms_add_up_in_any_order_and_grouping(a, b, c):
     whole = histogram(a + b + c)
-    assert (
-        histogram(a) + (histogram(b) + histogram(c)) == whole == (histogram(c) + histogram(a)) + histogram(b)
-    )
+    assert histogram(a) + (histogram(b) + histogram(c)) == whole == (histogram(c) + histogram(a)) + histogram(b)
     assert whole.n == len(a) + len(b) + len(c)
 
 
@@ -301,9 +297,7 @@ PERHAPS = replace(FAILED, k=8, billed=Billed.UNKNOWN)
         ([replace(JOB, reported=usd("0.009"))] * 2, None, Agreement.MATCH, (), ()),
     ],
 )
-def test_money_is_told_three_ways_and_the_jobs_that_differ_are_named(
-    jobs, account, agreement, differ, unknown
-):
+def test_money_is_told_three_ways_and_the_jobs_that_differ_are_named(jobs, account, agreement, differ, unknown):
     told = reconcile(jobs, "USD", None if account is None else Decimal(account))
     assert told.agreement is agreement, told.says
     assert (told.differ, told.unknown) == (differ, unknown)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from load_world import Lognormal, world
-from wireproof.load import terminal
+from wireproof.load import command, summing, terminal
 from wireproof.report import load as report
 
 
@@ -69,8 +69,37 @@ def test_the_terminal_tells_the_numbers_and_what_they_are_worth(run):
     text = terminal.render(run.summary, 140)
     assert "segmind/p-image-edit" in text
     assert re.search(r"0\.\d\d \(0\.\d\d-0\.\d\d\)", text)
-    assert "n=45" in text
+    assert "p95 needs 72 jobs, p99 needs 368 jobs; there are at most 45" in text
 
 
 def test_reports_are_written_beside_the_summary(run):
     assert {path.name for path in report.write(run.folder)} == {"report.html", "report.md", "junit.xml"}
+
+
+def test_only_hosts_of_one_model_are_compared_and_what_is_withheld_is_one_line(tmp_path):
+    plan = "download: false\npoll: 100ms\ndrain: 5s\nphases: [{name: m, rate: 9/s, for: 1s}]\n"
+    with world(
+        tmp_path, Lognormal(0.1, 0.1), "segmind/p-image", "segmind/p-image-edit", "runware/p-image-edit"
+    ) as here:
+        summary = here.run(here.plan(plan)).summary
+    assert {(d["a"], d["b"]) for d in summary["differences"]} == {("runware/p-image-edit", "segmind/p-image-edit")}
+    told = [row for row in terminal.render(summary, 200).splitlines() if "not compared" in row]
+    assert len(told) == 1
+    assert "p95 needs 72 blocks" in told[0] and "has 3" in told[0]
+
+
+def test_a_quote_is_a_small_table():
+    summary = command.run(["segmind/p-image", "runware/p-image-edit"], "smoke", dry_run=True).summary
+    rows = terminal.render(summary, 100).splitlines()
+    assert rows[0].startswith("smoke · 12 jobs in 3 s · at worst")
+    assert [row.split()[0] for row in rows[1:4]] == ["endpoint", "segmind/p-image", "runware/p-image-edit"]
+
+
+@pytest.mark.parametrize(
+    ("measure", "what", "code"),
+    [("unsuccessful", "cpu", 0), ("unsuccessful", "in flight", 5), ("completion.p50", "cpu", 5), (None, "cpu", 5)],
+)
+def test_a_busy_generator_spoils_times_but_not_counts(run, measure, what, code):
+    health = {"verdict": "invalid", "reasons": [{"health": "invalid", "what": what, "says": ""}]}
+    asked = [{"endpoint": "a", "measure": measure, "demand": "", "answer": "held", "says": ""}] if measure else []
+    assert summing.exit_code({**run.summary, "health": health, "thresholds": asked}) == code

@@ -9,7 +9,7 @@ drift shows between sessions.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from math import floor
@@ -93,16 +93,19 @@ def compare(
     faster: bool = True,
     exchanges: int | None = None,
     resamples: int = 100,
+    alike: Callable[[str, str], bool] = lambda a, b: True,
 ) -> tuple[Difference, ...]:
     """Every pair of endpoints by every measure, with Holm's correction over all of them.
 
+    `alike` says which two may be compared at all: what does different work differs for no reason.
     Only blocks in which both endpoints have a time count; a job that was not seen to end has one. A
     quantile is withheld below the number of jobs that it needs. Repeats for an equal seed. `exchanges`
     is how often places are changed, unless given as often as the correction asks for.
     """
     table = _table(jobs)
     measures = [_Measure(p) for p in quantiles] + [_Measure(None)] * faster
-    pairs = list(combinations(sorted({endpoint for block in table.values() for endpoint in block}), 2))
+    names = sorted({endpoint for block in table.values() for endpoint in block})
+    pairs = [(a, b) for a, b in combinations(names, 2) if alike(a, b)]
     # The smallest p there can be is 1/(exchanges + 1); Holm multiplies it by all that is compared.
     times = max(199, 40 * len(measures) * len(pairs) - 1) if exchanges is None else exchanges
     found: list[Difference] = []

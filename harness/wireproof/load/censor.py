@@ -153,9 +153,7 @@ def _cells(edges: Iterable[tuple[int, Edge]]) -> list[tuple[Edge, Edge]]:
     return [(a, b) for (a, opens), (b, next_opens) in pairwise(marks) if opens and not next_opens]
 
 
-def _spans(
-    edges: Counter[tuple[int, Edge]], cells: Sequence[tuple[Edge, Edge]]
-) -> list[tuple[int, int, int]]:
+def _spans(edges: Counter[tuple[int, Edge]], cells: Sequence[tuple[Edge, Edge]]) -> list[tuple[int, int, int]]:
     """Which cells each kind of interval covers (first, one past the last) and how many jobs are of it."""
     lefts, rights = [a for a, _ in cells], [b for _, b in cells]
     counts: Counter[tuple[int, int]] = Counter()
@@ -336,9 +334,7 @@ def _waits(cadence: Cadence) -> Iterator[float]:
         yield wait
 
 
-def felt(
-    curve: Curve, cadence: Cadence | None, *, trip: float = 0.0, seed: int = 0, draws: int = 4000
-) -> Curve:
+def felt(curve: Curve, cadence: Cadence | None, *, trip: float = 0.0, seed: int = 0, draws: int = 4000) -> Curve:
     """When a client of that cadence would know: the completion, and the wait for its next poll.
 
     `trip` is a round trip in seconds: a job done by the time a poll reaches the host is known half a

@@ -234,7 +234,7 @@ def _write_manifest(order: _Order, place: Path) -> None:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "target": order.target,
         "specs": list(order.settings.specs),
-        "endpoints": [endpoint.name for endpoint in order.endpoints],
+        **folder.subjects(order.endpoints),
         "plan": plan.name,
         "model": "closed" if plan.closed else "open",
         "seed": plan.seed,

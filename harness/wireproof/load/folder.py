@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from wireproof.load.record import Histogram, JobRecord
+from wireproof.model import Endpoint
 from wireproof.runlog import DISK, atomic_write
 
 JOBS = "jobs.jsonl"
@@ -39,6 +40,14 @@ def make(root: Path, wall: float, name: str = "load") -> Path:
             return folder
         except FileExistsError:
             number += 1
+
+
+def subjects(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """What a manifest says of the endpoints of its run: their names, and whose work is the same."""
+    return {
+        "endpoints": [endpoint.name for endpoint in endpoints],
+        "models": {endpoint.name: endpoint.model.name for endpoint in endpoints},
+    }
 
 
 def lines(path: Path) -> Iterator[str]:

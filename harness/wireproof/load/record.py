@@ -272,7 +272,7 @@ class Histogram:
 
     def values(self) -> list[tuple[float, int]]:
         """The middle of every bucket in seconds and its count, in order."""
-        return [(micros / 1e6, count) for micros, count in self._micros()]
+        return [(micros / 1e6, count) for micros, count in self.micros()]
 
     def quantile(self, p: float) -> float | None:
         """Seconds within which a part `p` of the calls was answered, to 0.1 %; None when there are none."""
@@ -283,7 +283,7 @@ class Histogram:
                 return value
         return None
 
-    def _micros(self) -> list[tuple[float, int]]:
+    def micros(self) -> list[tuple[float, int]]:
         return sorted((_middle(key), count) for key, count in self.counts.items())
 
 
@@ -403,7 +403,7 @@ def hdr_log(calls: Mapping[tuple[str, str], Histogram], seconds: float, wall: fl
     ]
     for tag, histogram in sorted(calls.items()):
         coded = HdrHistogram(1, _HOUR, 3)
-        for micros, count in histogram._micros():
+        for micros, count in histogram.micros():
             coded.record_value(min(_HOUR, max(1, round(micros))), count)
         name = "/".join(tag).translate(_TAG)
         most = coded.get_max_value() / 1000

@@ -73,7 +73,7 @@ def summarise(
         },
         "thresholds": [_threshold(one) for one in judged],
         "endpoints": endpoints,
-        "differences": _differences(jobs, seed) if len(names) > 1 else [],
+        "differences": _differences(jobs, seed, manifest.get("models", {})) if len(names) > 1 else [],
         "calls": _calls(folder.calls(state)),
         "course": _course(jobs, pulses),
         "findings": [],
@@ -114,6 +114,7 @@ def _endpoint(
         "outcomes": {outcome.value: count for outcome, count in sorted(whole.outcomes.items())},
         "problems": dict(Counter(job.problem for job in jobs if job.problem).most_common()),
         **_unsent(name, state),
+        "unsuccessful": len(measured) - good if measured else None,
         "success_rate": _estimate(quantiles.rate(good, settled)),
         "jobs_per_second": _throughput(measured),
         "completion": {quantiles.name(p): _estimate(quantiles.censored(intervals, p, curve)) for p in wanted}
@@ -329,11 +330,15 @@ def _little(worker: int, jobs: Sequence[JobRecord], pulses: Sequence[Mapping[str
 # ------------------------------------------------------------------------------ comparison, courses
 
 
-def _differences(jobs: Iterable[JobRecord], seed: int) -> list[dict[str, Any]]:
-    """Every pair of endpoints, compared inside the permuted blocks of this session."""
+def _differences(jobs: Iterable[JobRecord], seed: int, models: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every pair of endpoints of one model, compared inside the permuted blocks of this session."""
+
+    def alike(a: str, b: str) -> bool:
+        return models.get(a, a) == models.get(b, b)
+
     measured = [j for j in jobs if j.record is Record.MEASURE and j.outcome in _ENDED]
     timed = [Timed(job.endpoint, job.block, job.done) for job in measured]
-    found = blocks.compare(timed, seed=seed) if timed else ()
+    found = blocks.compare(timed, seed=seed, alike=alike) if timed else ()
     return [{**_rounded(asdict(one)), "significant": one.significant()} for one in found]
 
 
@@ -403,15 +408,30 @@ def _bin(time: float, step: float, bins: int) -> int:
 
 
 def exit_code(summary: Mapping[str, Any]) -> int:
-    """What the command ends with: 130 interrupted, 5 invalid, 1 missed, 4 budget, 3 undecided, 0 held."""
+    """What the command ends with: 130 interrupted, 5 invalid, 1 missed, 4 budget, 3 undecided, 0 held.
+
+    Invalid is a run whose generator spoilt what was asked of it; with no thresholds that is all of it.
+    """
     answers = {one["answer"] for one in summary["thresholds"]}
     stopped = summary["stopped"]
     signs = (
         (stopped.startswith("interrupted"), 130),
         (not summary["jobs"] and not stopped.startswith("budget"), 3),
-        (summary["health"]["verdict"] == health.Health.INVALID.value and summary["jobs"] > 0, 5),
+        (_spoilt(summary), 5),
         (Answer.MISSED.value in answers, 1),
         (stopped.startswith("budget"), 4),
         (Answer.UNDECIDED.value in answers or summary["state"] != "finished", 3),
     )
     return next((code for holds, code in signs if holds), 0)
+
+
+_TIMING = frozenset({health.CPU, health.LOOP_LAG, health.SEND_LAG, health.WAITED})
+"""What a busy generator spoils is times. Lost or unsent jobs spoil counts too."""
+
+
+def _spoilt(summary: Mapping[str, Any]) -> bool:
+    """Whether the generator stood in the way of an answer: where only counts are asked for, times may be late."""
+    bad = {one["what"] for one in summary["health"]["reasons"] if one["health"] == health.Health.INVALID.value}
+    asked = [one["measure"] for one in summary["thresholds"]]
+    counts_only = bool(asked) and not any(map(thresholds.is_timed, asked))
+    return summary["jobs"] > 0 and bool(bad - _TIMING if counts_only else bad)

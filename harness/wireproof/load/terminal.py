@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -27,7 +27,16 @@ def render(summary: Mapping[str, Any], width: int = 100) -> str:
 
 def show(summary: Mapping[str, Any], console: Console) -> None:
     """Print the summary of a load run, or the quote of a dry one."""
-    for part in _quote(summary) if summary.get("dry_run") else _run(summary):
+    _print(_quote(summary) if summary.get("dry_run") else _run(summary), console)
+
+
+def show_quote(summary: Mapping[str, Any], console: Console) -> None:
+    """Print what a plan would cost: its jobs, its money at worst, its calls against the hosts' limits."""
+    _print(_quote(summary), console)
+
+
+def _print(parts: Iterable[Text | Table], console: Console) -> None:
+    for part in parts:
         console.print(part, highlight=False, markup=False, emoji=False)
 
 
@@ -43,25 +52,46 @@ def _run(summary: Mapping[str, Any]) -> Iterator[Text | Table]:
         if reason["health"] != "valid":
             yield Text(f"  {reason['what']}: {reason['says']}", _HEALTH[reason["health"]])
     yield _numbers(summary)
+    yield from _too_few(summary)
     yield from _troubles(summary)
     yield from _answers(summary)
-    for one in summary["differences"]:
-        yield Text(printable(f"  {_difference(one)}"), "" if one["significant"] else "dim")
+    yield from _compared(summary["differences"])
     if "search" in summary:
         yield Text(f"  highest {summary['search']['by']} under which all was held: {summary['search']['highest']}")
 
 
+_TIMES = (*(("completion", p, p) for p in ("p50", "p90", "p95", "p99")), ("naive", "p50", "naive p50"))
+"""Family, quantile and what its column is called."""
+
+
 def _numbers(summary: Mapping[str, Any]) -> Table:
+    """One row an endpoint; a quantile that no endpoint has jobs enough for has no column."""
+    rows = summary["endpoints"].items()
+    shown = [(family, p, name) for family, p, name in _TIMES if any(_told(n[family].get(p)) for _, n in rows)]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("endpoint", "good", "p50", "p90", "p95", "p99", "naive p50", "calls/job", "per image"):
+    for name in ("endpoint", "good", *(name for _, _, name in shown), "calls/job", "per image"):
         table.add_column(name, justify="left" if name == "endpoint" else "right", no_wrap=name != "endpoint")
-    for name, numbers in summary["endpoints"].items():
-        times = [_time(numbers["completion"].get(p)) for p in ("p50", "p90", "p95", "p99")]
+    for name, numbers in rows:
+        times = [_time(numbers[family].get(p)) for family, p, _ in shown]
         good = f"{numbers['outcomes'].get('succeeded', 0)}/{numbers['jobs']}"
-        naive = _time(numbers["naive"].get("p50"))
         calls = "-" if numbers["calls_per_job"] is None else f"{numbers['calls_per_job']:.1f}"
-        table.add_row(printable(name), good, *times, naive, calls, _cost(numbers))
+        table.add_row(printable(name), good, *times, calls, _cost(numbers))
     return table
+
+
+def _too_few(summary: Mapping[str, Any]) -> Iterator[Text]:
+    """Which quantiles no endpoint has jobs enough for, and how many they need."""
+    rows = [numbers["completion"] for numbers in summary["endpoints"].values()]
+    lacking = [p for family, p, _ in _TIMES if family == "completion" and not any(_told(row.get(p)) for row in rows)]
+    known = {p: row[p] for row in rows for p in lacking if p in row}
+    needs = [str(known[p].get("withheld", "")).partition(",")[0] for p in known]
+    if any(needs):
+        most = max(one["n"] for one in known.values())
+        yield Text(printable(f"  not told: {', '.join(filter(None, needs))}; there are at most {most}"), "dim")
+
+
+def _told(found: Mapping[str, Any] | None) -> bool:
+    return found is not None and found["value"] is not None
 
 
 def _time(found: Mapping[str, Any] | None) -> str:
@@ -96,9 +126,20 @@ def _answers(summary: Mapping[str, Any]) -> Iterator[Text]:
         yield Text.assemble((f"  {sign} ", colour), printable(f"{one['endpoint']}: {one['demand']}: {one['says']}"))
 
 
+def _compared(differences: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
+    """What was found between hosts of one model; all that was not, in one line with what it would take."""
+    for one in (d for d in differences if d["value"] is not None):
+        yield Text(printable(f"  {_difference(one)}"), "" if one["significant"] else "dim")
+    lacking = [d for d in differences if d["value"] is None]
+    if lacking:
+        hosts = sorted({name for d in lacking for name in (d["a"], d["b"])})
+        wants = sorted({d["withheld"].partition(", there are")[0] for d in lacking})
+        there = min(d["blocks"] for d in lacking)
+        told = f"not compared: {', '.join(hosts)}: {'; '.join(wants)}; the smallest pair has {there}"
+        yield Text(printable(f"  {told}"), "dim")
+
+
 def _difference(one: Mapping[str, Any]) -> str:
-    if one["value"] is None:
-        return f"{one['a']} against {one['b']}, {one['measure']}: {one['withheld']}"
     if one["measure"] == "faster":
         return f"{one['a']} is done before {one['b']} in {one['value']:.0%} of blocks"
     word = "longer" if one["value"] > 0 else "shorter"
@@ -107,19 +148,32 @@ def _difference(one: Mapping[str, Any]) -> str:
     return f"{one['a']} takes {abs(one['value']):.2f} s {word} than {one['b']} at {one['measure']}{known}{sure}"
 
 
-def _quote(summary: Mapping[str, Any]) -> Iterator[Text]:
-    worst = " + ".join(f"{one['amount']} {one['unit']}" for one in summary["worst_cost"]) or "unknown"
+def _quote(summary: Mapping[str, Any]) -> Iterator[Text | Table]:
     yield Text.assemble(
-        (summary["plan"], "bold"), f" · {summary['jobs']} jobs in {summary['seconds']:g} s · at worst {worst}"
+        (printable(str(summary["plan"])), "bold"),
+        f" · {summary['jobs']} jobs in {summary['seconds']:g} s · at worst {_amounts(summary['worst_cost'])}",
     )
+    yield _shares(summary)
     for name, share in summary["endpoints"].items():
-        polls, calls = share["polls_per_job"], share["calls_per_minute"]
-        yield Text(f"  {name}: {share['jobs']} jobs, {polls} polls each, {calls:g} calls a minute")
         for limit in share["over_limits"]:
-            yield Text(f"    over the declared limit {limit}", "yellow")
-    for name, width in summary["precision"].items():
-        yield Text(
-            f"  {name}: " + ("too few jobs to tell" if width is None else f"known to ±{width:.0%} at best"), "dim"
-        )
+            yield Text(printable(f"  {name}: over the declared limit {limit}"), "yellow")
+    widths = summary["precision"].items()
+    told = ", ".join(f"{name} " + ("too few jobs" if w is None else f"±{w:.0%} at best") for name, w in widths)
+    yield Text(f"  will be known of each endpoint: {told}", "dim")
     if not summary["covered"]:
         yield Text("  the budget does not cover this", "red")
+
+
+def _shares(summary: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("endpoint", "jobs", "at worst", "polls/job", "calls/min"):
+        table.add_column(name, justify="left" if name == "endpoint" else "right", no_wrap=True)
+    for name, share in summary["endpoints"].items():
+        worst = _amounts([share["worst_cost"]] if share["worst_cost"] else [])
+        polls, calls = f"{share['polls_per_job']:.1f}", f"{share['calls_per_minute']:.0f}"
+        table.add_row(printable(name), str(share["jobs"]), worst, polls, calls)
+    return table
+
+
+def _amounts(costs: Sequence[Mapping[str, str]]) -> str:
+    return " + ".join(f"{one['amount']} {one['unit']}" for one in costs) or "unknown"

@@ -29,7 +29,7 @@ class Threshold:
     """One demand on one measure of every endpoint."""
 
     measure: str
-    """`completion.p95`, `felt.p90`, `success_rate`, `cost_per_image`, `spent` …"""
+    """`completion.p95`, `felt.p90`, `success_rate`, `unsuccessful`, `cost_per_image`, `spent` …"""
     at_most: float | None = None
     at_least: float | None = None
     abort: bool = False
@@ -68,7 +68,7 @@ class Judged:
 
 
 _QUANTILES = ("completion", "felt", "total")
-_COUNTED = ("success_rate", "cost_per_image", "cost_per_job", "spent", "dropped", "jobs_per_second")
+_COUNTED = ("unsuccessful", "success_rate", "cost_per_image", "cost_per_job", "spent", "dropped", "jobs_per_second")
 _MEASURE = re.compile(rf"(?:{'|'.join(_QUANTILES)})\.p[0-9]+(?:\.[0-9]+)?|{'|'.join(_COUNTED)}")
 _BOUND = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|%|[A-Za-z]+)?")
 _SCALE = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "%": 0.01}
@@ -124,6 +124,11 @@ def _number(measure: str, numbers: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _shown(value: float | None) -> str:
     return "?" if value is None else f"{value:.4g}"
+
+
+def is_timed(measure: str) -> bool:
+    """Whether a measure is one of time, which a busy generator spoils; the others are counts."""
+    return measure.startswith(_QUANTILES) or measure == "jobs_per_second"
 
 
 def quantiles(thresholds: Sequence[Threshold]) -> set[float]:

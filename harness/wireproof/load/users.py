@@ -355,7 +355,7 @@ def _keep_manifest(hub: Hub) -> None:
         "id": Path(settings.folder).name,
         "version": __version__,
         "target": ",".join(sorted(set(settings.bases.values()))),
-        "endpoints": [endpoint.name for endpoint in settings.endpoints()],
+        **files.subjects(settings.endpoints()),
         "plan": hub.plan.name,
         "seed": hub.plan.seed,
         "budget": list(settings.budget),
