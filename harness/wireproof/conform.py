@@ -422,6 +422,8 @@ def _drive(
 ) -> tuple[str, list[str]]:
     """Carry out the plan; why it was cut short, or '', and what was left out because the run was asked to be small."""
     steps = plan(endpoint, profile=_fitting(profile, driver.bounds), embedded=target.mock is not None)
+    if near(target):
+        steps = _side_by_side(steps)
     left_out: list[str] = []
     try:
         for step in steps:
@@ -447,6 +449,22 @@ def _fitting(profile: str, bounds: Bounds) -> str:
         bounds.jobs is not None and bounds.jobs <= SMALL[1]
     )
     return "quick" if small else profile
+
+
+def _side_by_side(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps with all their queued jobs in one: where calls cost nothing, jobs need not wait for one another."""
+    queued = [step for step in steps if step.together > 1 and not step.name.startswith("blocking")]
+    if len(queued) < 2:
+        return steps
+    whole = Step(
+        name="jobs",
+        calls=sum(step.calls for step in queued),
+        jobs=sum(step.jobs for step in queued),
+        price=None,
+        make=lambda stage: (story for step in queued for story in step.make(stage)),
+    )
+    first = steps.index(queued[0])
+    return (*steps[:first], whole, *(step for step in steps[first:] if step not in queued))
 
 
 def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage) -> None:
