@@ -266,6 +266,12 @@ def _several(endpoint: Endpoint) -> str:
     )
 
 
+def _moderation(endpoint: Endpoint) -> str:
+    provider = endpoint.provider
+    words = {state.status for state in provider.states.values()} | set(provider.surfaces)
+    return "" if Status.MODERATED in words else "nothing says how this host tells of a blocked job"
+
+
 def _channel(name: str) -> Callable[[Endpoint], str]:
     return lambda endpoint: "" if name in endpoint.provider.channels else f"this host has no {name}"
 
@@ -281,6 +287,7 @@ NEEDS: Mapping[str, Callable[[Endpoint], str]] = {
     "other-form": _other_form,
     "structured": _structured,
     "several": _several,
+    "moderation": _moderation,
     "webhook": _channel("webhook"),
     "websocket": _channel("websocket"),
 }
