@@ -30,8 +30,8 @@ def pages() -> Iterator[Page]:
         yield Page(id, one.name, one.page, one.trips_on)
     for id in sorted(client.RULES):
         yield Page(id, client.RULES[id].name, client.RULES[id].page)
-    for id in sorted(lint.RULES):
-        yield Page(id, lint.RULES[id].name, lint.explain(id))
+    for rule in lint.catalogue():
+        yield Page(rule.id, rule.name, lint.explain(rule.id))
 
 
 def explained(id: str) -> str:
