@@ -133,7 +133,7 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
         raise CouldNotTell(f"{endpoint.name} has no operation that starts a job: there is nothing to drive")
     valid = cases.allowed(endpoint)
     steps = [
-        _step(endpoint, "keys", lambda s: list(stories.without_key(s, base)), free=True),
+        _step(endpoint, "keys", lambda s: list(stories.without_key(s, base, few=profile == "quick")), free=True),
         _step(endpoint, "unknown ids", lambda s: list(stories.unknown_ids(s)), free=True),
         _step(endpoint, "unknown model", lambda s: list(stories.unknown_model(s, base)), free=True),
         _step(endpoint, "wrong method", lambda s: list(stories.wrong_method(s)), free=True),
