@@ -43,7 +43,7 @@ from wireproof.runlog import Digest
 from wireproof.secrets import curl
 from wireproof.spec.values import ceiling_of, price_of
 from wireproof.wire import replies, requests
-from wireproof.wire.dialogue import Dialogue, contract_cadence
+from wireproof.wire.dialogue import Cadence, Dialogue, contract_cadence
 
 SURPRISES = 3
 """So many forbidden requests that are accepted on a paid host end the probing with forbidden requests."""
@@ -148,9 +148,8 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
     if run is not None and run is not submit:
         few = functools.partial(_few_forbidden, endpoint, run)
         steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
-    steps.append(
-        _jobs_step(endpoint, "every allowed value", "value", valid[:QUICK_JOBS] if profile == "quick" else valid)
-    )
+    again = 0 if profile == "quick" else 1
+    steps.append(_jobs_step(endpoint, "every allowed value", "value", valid[:QUICK_JOBS] if profile == "quick" else valid, again))
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
     if samples and profile != "quick":
         steps.append(_jobs_step(endpoint, "the page's own samples", "sample", samples))
@@ -241,7 +240,8 @@ def _step(endpoint: Endpoint, name: str, wants: Callable[[Stage], list[Want]], *
     )
 
 
-def _jobs_step(endpoint: Endpoint, name: str, label: str, batch: list[cases.Case]) -> Step:
+def _jobs_step(endpoint: Endpoint, name: str, label: str, batch: list[cases.Case], again: int = 1) -> Step:
+    """Whole jobs, the first of them looked at most closely; `again`: how often the others are asked after when over."""
     prices = [price_of(endpoint, case.values) for case in batch]
     known = [price for price in prices if price is not None]
     total = functools.reduce(Money.__add__, known) if known and len(known) == len(prices) else None
@@ -249,7 +249,7 @@ def _jobs_step(endpoint: Endpoint, name: str, label: str, batch: list[cases.Case
     def make(stage: Stage) -> Iterator[Story]:
         for i, case in enumerate(batch):
             yield stories.whole_job(
-                stage, f"{label}-{i + 1}", case.values, case.purpose, polls_after=3 if i == 0 else 1, ask_early=i == 0
+                stage, f"{label}-{i + 1}", case.values, case.purpose, polls_after=3 if i == 0 else again, ask_early=i == 0
             )
 
     return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make)
@@ -279,6 +279,11 @@ def _dry_stage(endpoint: Endpoint) -> Stage:
 def hasty(poll: Poll, polls: int) -> float:
     """A cadence for a server on this machine: quick at first so that no state is missed, then the contract's."""
     return 0.0 if polls == 0 else min(0.04 * 1.25 ** (polls - 1), contract_cadence(poll, max(1, polls)))
+
+
+def calm(poll: Poll, polls: int) -> float:
+    """A cadence for a server on this machine where calls are counted."""
+    return 0.0 if polls == 0 else min(0.2 * 1.5 ** (polls - 1), contract_cadence(poll, max(1, polls)))
 
 
 @dataclass(slots=True)
@@ -377,7 +382,8 @@ def conform(
             first=first,
             family=f"{endpoint.name} ",
         )
-        stage = stage_for(endpoint, target, clock, seed)
+        thrifty = calm if near(target) and driver.bounds.requests is not None else None
+        stage = stage_for(endpoint, target, clock, seed, thrifty)
         stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
         guard.close()
     exchanges = tuple(driver.exchanges)
@@ -386,7 +392,9 @@ def conform(
     return replace(told, notes=(*told.notes, *left_out)), exchanges
 
 
-def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int) -> Stage:
+def stage_for(
+    endpoint: Endpoint, target: Target, clock: Clock, seed: int, cadence: Cadence | None = None
+) -> Stage:
     """Where the stories of a run play: which address, which key, and which links may be followed."""
     near = target.mock is None and is_loopback(target.base)
     origin = _origin(target.base)
@@ -398,7 +406,7 @@ def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int) -> St
             endpoint=endpoint,
             base=target.base,
             key=target.key,
-            cadence=hasty if near else contract_cadence,
+            cadence=cadence or (hasty if near else contract_cadence),
             follow=lambda link: _origin(link) == origin,
         ),
         clock=clock,
