@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +71,8 @@ class Contestant:
     process: subprocess.Popen[str]
     url: str
     key: str
-    status: str
-    """The path of a status that it knows."""
+    status: Callable[[], str]
+    """The path of a status that it knows; of a mock that keeps state, of a job just taken."""
     rates: dict[str, list[float]] = field(default_factory=lambda: {"submit": [], "poll": []})
     costs: dict[str, list[float]] = field(default_factory=lambda: {"submit": [], "poll": []})
 
@@ -103,12 +104,14 @@ def ours(name: str, folder: Path, *flags: str) -> Contestant:
     process = start(words, env=surroundings)
     assert process.stdout is not None
     line = json.loads(process.stdout.readline())
-    reply = subprocess.run(
-        ["curl", "-s", "-H", f"x-api-key: {line['key']}", "-H", "content-type: application/json", "-d", '{"prompt":"x"}',  # noqa: E501 - as a person would type it
-         f"{line['url']}/v2/p-image"], capture_output=True, text=True, check=True)  # fmt: skip
-    return Contestant(
-        name, process, line["url"], line["key"], f"/v2/requests/{json.loads(reply.stdout)['request_id']}/status"
-    )
+
+    def status() -> str:
+        headers = {"x-api-key": line["key"], "content-type": "application/json"}
+        call = urllib.request.Request(f"{line['url']}/v2/p-image", b'{"prompt":"x"}', headers)  # noqa: S310 - our own
+        with urllib.request.urlopen(call, timeout=10) as reply:  # noqa: S310 - the same
+            return f"/v2/requests/{json.load(reply)['request_id']}/status"
+
+    return Contestant(name, process, line["url"], line["key"], status)
 
 
 def nginx(folder: Path) -> Contestant:
@@ -125,7 +128,7 @@ location /v2/requests/ {{ return 200 '{json.dumps(STATUS)}'; }} }} }}"""
     )
     process = start(["nginx", "-c", str(folder / "nginx.conf")])
     wait_for(port)
-    return Contestant("nginx (static)", process, f"http://127.0.0.1:{port}", "any", f"/v2/requests/{ID}/status")
+    return Contestant("nginx (static)", process, f"http://127.0.0.1:{port}", "any", lambda: f"/v2/requests/{ID}/status")
 
 
 def wiremock(folder: Path, jar: str) -> Contestant:
@@ -157,7 +160,7 @@ def wiremock(folder: Path, jar: str) -> Contestant:
         ["java", "-jar", jar, "--port", str(port), "--bind-address", "127.0.0.1", "--root-dir", str(folder),
          "--no-request-journal", "--disable-banner", "--disable-gzip"])  # fmt: skip
     wait_for(port)
-    return Contestant("WireMock", process, f"http://127.0.0.1:{port}", "any", f"/v2/requests/{ID}/status")
+    return Contestant("WireMock", process, f"http://127.0.0.1:{port}", "any", lambda: f"/v2/requests/{ID}/status")
 
 
 def spent(pid: int) -> float:
@@ -169,8 +172,8 @@ def spent(pid: int) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def measure(one: Contestant, what: str, script: Path, seconds: float) -> None:
-    path = ["POST", "/v2/p-image"] if what == "submit" else ["GET", one.status]
+def measure(one: Contestant, what: str, script: Path, seconds: int) -> None:
+    path = ["POST", "/v2/p-image"] if what == "submit" else ["GET", one.status()]
     before = spent(one.process.pid)
     words = [
         "taskset",
@@ -179,7 +182,7 @@ def measure(one: Contestant, what: str, script: Path, seconds: float) -> None:
         "wrk",
         "-t1",
         "-c32",
-        f"-d{seconds:g}s",
+        f"-d{seconds}s",
         "-s",
         str(script),
         one.url,
@@ -213,7 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--wiremock", metavar="JAR")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--seconds", type=int, default=2)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

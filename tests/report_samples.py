@@ -98,9 +98,7 @@ def segmind_job(seq: int, job: str, at: float, words: tuple[str, ...], last: int
         moment += 0.7 + 0.25 * number
     if last == 200:
         done = {"status": words[-1], "output": f"https://media.segmind.com/{job}.png"}
-        yield exchange(
-            seq + 1 + len(words), "result", "GET", f"{base}/requests/{job}", 200, done, at=moment, job=job
-        )
+        yield exchange(seq + 1 + len(words), "result", "GET", f"{base}/requests/{job}", 200, done, at=moment, job=job)
         yield exchange(
             seq + 2 + len(words),
             "media",
@@ -119,9 +117,7 @@ def traffic() -> tuple[Exchange, ...]:
     """Jobs that go well, fail, step back, and are asked for after an hour; and calls that go wrong."""
     base = "https://api.segmind.com/v2"
     return (
-        *segmind_job(
-            1, "job-1", 0.0, ("QUEUED", "QUEUED", "PROCESSING", "PROCESSING", "PROCESSING", "COMPLETED")
-        ),
+        *segmind_job(1, "job-1", 0.0, ("QUEUED", "QUEUED", "PROCESSING", "PROCESSING", "PROCESSING", "COMPLETED")),
         *segmind_job(20, "job-2", 1.0, ("QUEUED", "PROCESSING", "QUEUED", "PROCESSING", "COMPLETED")),
         *segmind_job(40, "job-3", 3.0, ("QUEUED", "PROCESSING", "FAILED"), last=422),
         *segmind_job(50, "job-4", 4.0, ("QUEUED", "WARMING_UP", "PROCESSING", "COMPLETED")),
@@ -246,9 +242,7 @@ def verdict(
     endpoint: str, findings: tuple[Finding, ...] = (), seen: int = 40, unseen: int = 0, **changes: object
 ) -> Verdict:
     """One endpoint's verdict."""
-    summary = Summary(
-        endpoint=endpoint, calls=120, jobs=9, seconds=16.2, spent=Money(Decimal("0.0792"), "USD")
-    )
+    summary = Summary(endpoint=endpoint, calls=120, jobs=9, seconds=16.2, spent=Money(Decimal("0.0792"), "USD"))
     values: dict[str, object] = {
         "endpoint": endpoint,
         "findings": findings,
@@ -369,7 +363,7 @@ def rich_run() -> Run:
         calls=90,
         jobs=6,
         seconds=15.5,
-        spent=Money(Decimal("6"), "credits"),
+        spent=Money(Decimal(6), "credits"),
     )
     return run(
         verdict(

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, PngImagePlugin
+
 from wireproof.check.media import (
     Decoder,
     Picture,
@@ -173,9 +174,7 @@ def test_a_file_is_stored_under_what_its_first_bytes_are(data: bytes, stored_as:
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "jpeg progressive", "webp lossy", "webp with alpha"])
-def test_bytes_behind_the_picture_are_told_and_it_is_decoded_all_the_same(
-    name: str, decoder: Decoder
-) -> None:
+def test_bytes_behind_the_picture_are_told_and_it_is_decoded_all_the_same(name: str, decoder: Decoder) -> None:
     seen = decoder.look(MADE[name][1] + b"PK\x03\x04 a zip")
     assert "10 bytes follow" in seen.trouble
     assert seen.whole is True
@@ -193,9 +192,7 @@ MUTANTS = st.builds(
     st.sampled_from([data for _, data in MADE.values()]),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=8),
 )
-BEGINNINGS = st.sampled_from(
-    [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8X", b"GIF89a", b"<", b"{"]
-)
+BEGINNINGS = st.sampled_from([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8X", b"GIF89a", b"<", b"{"])
 
 
 @settings(max_examples=300, deadline=None)
@@ -316,9 +313,7 @@ def white_on_nothing() -> Image.Image:
 
 
 @pytest.mark.parametrize("draw", [checks, two_colours_of_one_brightness, white_on_nothing])
-def test_what_only_its_thumbnail_shows_as_flat_is_not_blank(
-    draw: Callable[[], Image.Image], decoder: Decoder
-) -> None:
+def test_what_only_its_thumbnail_shows_as_flat_is_not_blank(draw: Callable[[], Image.Image], decoder: Decoder) -> None:
     assert decoder.look(encoded(draw(), "PNG")).blank is False
 
 
@@ -487,9 +482,7 @@ def test_a_child_lost_over_one_picture_is_replaced_for_the_next(fate: str) -> No
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
 def test_a_picture_that_takes_more_memory_than_the_child_may_have_is_refused_and_the_child_lives_on() -> None:
     # The limit of memory set lower, so that little is touched; the limit of pixels out of the way.
-    less = (
-        "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); return look(data, most)"
-    )
+    less = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); return look(data, most)"
     with Decoder(child(less)) as decoder:
         seen = decoder.look(png(16_000, 32_000), most_pixels=10**9)
         assert seen.whole is None
@@ -499,9 +492,7 @@ def test_a_picture_that_takes_more_memory_than_the_child_may_have_is_refused_and
 
 def test_a_webp_too_large_for_the_childs_memory_is_refused_and_not_called_broken(decoder: Decoder) -> None:
     data = bytearray(encoded(scene(), "WEBP", lossless=True))
-    data[21:25] = ((7999 | 4999 << 14) | int.from_bytes(data[21:25], "little") >> 28 << 28).to_bytes(
-        4, "little"
-    )
+    data[21:25] = ((7999 | 4999 << 14) | int.from_bytes(data[21:25], "little") >> 28 << 28).to_bytes(4, "little")
     seen = decoder.look(bytes(data))
     assert (seen.width, seen.height, seen.whole) == (8000, 5000, None)
     assert "memory" in seen.trouble
@@ -574,9 +565,7 @@ def test_no_child_is_started_for_what_the_header_refuses(tmp_path: Path) -> None
             assert "does not start" not in decoder.look(make).trouble
 
 
-def test_a_folder_that_poses_as_pillow_is_not_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_poses_as_pillow_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "PIL.py").write_text("raise SystemExit(1)")
     monkeypatch.chdir(tmp_path)
     with Decoder() as decoder:

@@ -99,7 +99,14 @@ def test_bad_input_is_one_clear_sentence(words: tuple[str, ...], code: int, says
 
 
 def test_a_target_that_is_down_ends_with_3_and_one_sentence(tmp_path: Path) -> None:
-    done = run("check", "segmind/p-image", "--target", "http://127.0.0.1:1", cwd=tmp_path, SEGMIND_API_KEY="SG_0123456789abcdef")
+    done = run(
+        "check",
+        "segmind/p-image",
+        "--target",
+        "http://127.0.0.1:1",
+        cwd=tmp_path,
+        SEGMIND_API_KEY="SG_0123456789abcdef",
+    )
     assert done.returncode == 3
     assert "cannot be reached" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -108,7 +115,9 @@ def test_a_target_that_is_down_ends_with_3_and_one_sentence(tmp_path: Path) -> N
 def test_a_broken_contract_tells_every_mistake_with_file_and_line(tmp_path: Path) -> None:
     folder = tmp_path / "specs" / "acme"
     folder.mkdir(parents=True)
-    (folder / "thing.yaml").write_text("kind: endpoint\nprovider: acme\nmodle: thing\nslug: x\nparameters: {a: {type: strin}}\n")
+    (folder / "thing.yaml").write_text(
+        "kind: endpoint\nprovider: acme\nmodle: thing\nslug: x\nparameters: {a: {type: strin}}\n"
+    )
     done = run("lint", str(folder / "thing.yaml"), cwd=tmp_path)
     assert done.returncode == 2
     assert "thing.yaml:3" in done.stderr

@@ -252,9 +252,7 @@ def test_the_hosts_own_contradictions_and_broken_samples_are_told(edit_hosts: Co
     told = {(note.endpoint, note.name) for note in edit_hosts.notes}
     hosts = resolve("p-image-edit", HERE)
     assert {(host.name, gap.name) for host in hosts for gap in (*host.gaps, *host.provider.gaps)} <= told
-    assert {
-        (host.name, f"sample-{sample.name}") for host in hosts for sample in host.examples if sample.breaks
-    } <= told
+    assert {(host.name, f"sample-{sample.name}") for host in hosts for sample in host.examples if sample.breaks} <= told
 
 
 # ---------------------------------------------------------------------------------------- measured
@@ -358,9 +356,7 @@ class Page(HTMLParser):
         named = dict(attrs)
         self.ids += [value for name, value in attrs if name == "id" and value]
         self.loads += [
-            f"{tag} {named[name]}"
-            for name in ("src", "href", "action")
-            if not (named.get(name) or "#").startswith("#")
+            f"{tag} {named[name]}" for name in ("src", "href", "action") if not (named.get(name) or "#").startswith("#")
         ]
 
 

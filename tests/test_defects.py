@@ -39,10 +39,18 @@ JUDGED = [
     else pytest.param(one, id=one.name)
     for one in HEARD
 ]
-SUPPOSING = {"charges-failures": lambda endpoint: _sure_of_failures(endpoint)}
-"""Defects that break a promise which a contract only supposes: heard once it is documented."""
 MOST = 3
 """Findings that one defect may lead to; their mean is held to 2 by the last test."""
+
+
+def failures_are_free(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, had its host documented that failures are not charged."""
+    assert endpoint.price is not None
+    return replace(endpoint, price=replace(endpoint.price, billed_evidence=Evidence()))
+
+
+SUPPOSING = {"charges-failures": failures_are_free}
+"""Defects that break what contracts only suppose: heard once it is documented."""
 
 
 @functools.cache
@@ -52,11 +60,6 @@ def ran(name: str, spoilt: str = "") -> tuple[tuple[Finding, ...], tuple[Exchang
     how = manners(DEFECTS[spoilt]) if spoilt else None
     verdict, exchanges = conform.conform(endpoint, conform.embedded(endpoint, 1, how), seed=1)
     return verdict.findings, exchanges if not spoilt else ()
-
-
-def _sure_of_failures(endpoint: Endpoint) -> Endpoint:
-    assert endpoint.price is not None
-    return replace(endpoint, price=replace(endpoint.price, billed_evidence=Evidence()))
 
 
 def new(one: Defect) -> list[Finding]:

@@ -141,9 +141,7 @@ def test_breaking_changes_come_first_and_decide_the_exit_code(tmp_path: Path) ->
 
 
 def finding(check: str, severity: Severity = Severity.VIOLATION) -> Finding:
-    return Finding(
-        check=check, severity=severity, endpoint="acme/sketch", says=f"{check} says so", subject="seed"
-    )
+    return Finding(check=check, severity=severity, endpoint="acme/sketch", says=f"{check} says so", subject="seed")
 
 
 def run(day: int, *findings: Finding, took: float = 0.1, calls: int = 0, **summary: Any) -> Run:
@@ -214,9 +212,7 @@ def test_latency_drifts_when_the_intervals_of_the_medians_part() -> None:
 
 
 @pytest.mark.parametrize(("took", "calls"), [(0.105, 20), (0.3, 5)])
-def test_latency_that_chance_explains_or_that_was_seen_too_seldom_is_not_drift(
-    took: float, calls: int
-) -> None:
+def test_latency_that_chance_explains_or_that_was_seen_too_seldom_is_not_drift(took: float, calls: int) -> None:
     assert drift([run(1, took=0.1, calls=calls), run(2, took=took, calls=calls)]) == ()
 
 

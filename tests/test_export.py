@@ -53,9 +53,7 @@ def test_two_hosts_at_one_address_are_refused_because_one_document_cannot_say_it
         **mine.provider.servers,
         "api": replace(mine.provider.servers["api"], url="https://other.test"),
     }
-    other = replace(
-        mine, name="other/p-image", provider=replace(mine.provider, name="other", servers=servers)
-    )
+    other = replace(mine, name="other/p-image", provider=replace(mine.provider, name="other", servers=servers))
     with pytest.raises(UsageError, match="two hosts serve"):
         export.openapi((mine, other))
 
@@ -162,18 +160,11 @@ def test_a_state_word_in_a_reply_is_one_that_this_reply_may_carry() -> None:
         ("pixeldojo/p-image-edit", "/api/v1/models/p-image-edit/run", "202", {"pixeldojo_status"}),
     ],
 )
-def test_the_accepted_reply_links_to_status_and_result(
-    name: str, path: str, code: str, links: set[str]
-) -> None:
+def test_the_accepted_reply_links_to_status_and_result(name: str, path: str, code: str, links: set[str]) -> None:
     document = export.openapi(one(name))
     found = document["paths"][path]["post"]["responses"][code]["links"]
     assert set(found) == links
-    ids = {
-        op["operationId"]
-        for item in document["paths"].values()
-        for key, op in item.items()
-        if key != "servers"
-    }
+    ids = {op["operationId"] for item in document["paths"].values() for key, op in item.items() if key != "servers"}
     assert {link["operationId"] for link in found.values()} <= ids
     assert {link["parameters"]["job_id"] for link in found.values()} <= {
         "$response.body#/request_id",
@@ -264,12 +255,7 @@ def test_a_parameter_that_is_refused_beside_others_is_refused_by_the_schema_defa
 @EACH
 def test_the_story_of_a_job_is_told_as_a_workflow_whose_steps_exist(endpoint: Endpoint) -> None:
     document = export.openapi(endpoint)
-    ids = {
-        op["operationId"]
-        for item in document["paths"].values()
-        for key, op in item.items()
-        if key != "servers"
-    }
+    ids = {op["operationId"] for item in document["paths"].values() for key, op in item.items() if key != "servers"}
     flows = export.arazzo(endpoint)["workflows"]
     assert {step["operationId"] for flow in flows for step in flow["steps"]} <= ids
     assert len(flows) == len([op for op in endpoint.operations.values() if op.does.bills])

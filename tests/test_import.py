@@ -71,13 +71,9 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "operationId": "dream",
                 "summary": "Start a dream",
-                "requestBody": {
-                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ask"}}}
-                },
+                "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Ask"}}}},
                 "responses": {
-                    "201": {
-                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Job"}}}
-                    },
+                    "201": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Job"}}}},
                     "402": {
                         "description": "No money.",
                         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
@@ -97,9 +93,7 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def drafted(
-    tmp_path: Path, document: dict[str, Any] = DOCUMENT, **options: Any
-) -> tuple[Endpoint, drafting.Draft]:
+def drafted(tmp_path: Path, document: dict[str, Any] = DOCUMENT, **options: Any) -> tuple[Endpoint, drafting.Draft]:
     draft = openapi.draft(document, provider="dreams", read="2026-01-15", **options)
     drafting.write(draft, tmp_path / "specs")
     return load(tmp_path / "specs" / draft.endpoint), draft
@@ -254,9 +248,7 @@ def test_files_that_are_there_are_not_overwritten(tmp_path: Path) -> None:
         ("a.yaml", "!!python/object/apply:os.system ['true']", "cannot be read"),
     ],
 )
-def test_a_file_that_is_no_openapi_document_is_refused(
-    tmp_path: Path, name: str, text: str, message: str
-) -> None:
+def test_a_file_that_is_no_openapi_document_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=message):
         openapi.read(tmp_path / name)

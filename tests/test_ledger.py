@@ -568,9 +568,7 @@ def test_every_reservation_is_on_the_disk_before_the_call_leaves(tmp_path: Path)
 
 
 @pytest.mark.parametrize("for_good", [False, True])
-def test_whichever_step_to_the_disk_fails_nothing_leaves_that_was_not_reserved(
-    tmp_path: Path, for_good: bool
-) -> None:
+def test_whichever_step_to_the_disk_fails_nothing_leaves_that_was_not_reserved(tmp_path: Path, for_good: bool) -> None:
     for fails in count(1):
         disk = Watched(fails, for_good=for_good)
         folder = tmp_path / str(fails)

@@ -34,7 +34,10 @@ def test_a_client_goes_through_and_both_sides_are_judged(endpoint) -> None:
                 ack = client.post("/v2/p-image", json={"prompt": "a lighthouse"}).json()
                 assert ack["status_url"].startswith(proxy.url)
                 assert client.get(ack["status_url"]).json()["status"] == "QUEUED"
-                assert client.post("/v2/p-image", json={"prompt": "a", "width": 1, "aspect_ratio": "custom"}).status_code == 400
+                assert (
+                    client.post("/v2/p-image", json={"prompt": "a", "width": 1, "aspect_ratio": "custom"}).status_code
+                    == 400
+                )
                 assert client.get("/v2/requests/nobody/status").status_code == 404
         finally:
             proxy.stop()

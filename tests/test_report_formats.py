@@ -29,9 +29,7 @@ from wireproof.rooms import shipped
 from wireproof.runlog import Digest
 
 RUN_SCHEMA = json.loads((shipped("specs") / "schema" / "run.schema.json").read_text(encoding="utf-8"))
-CTRF_SCHEMA = json.loads(
-    (Path(__file__).parent / "data" / "ctrf-schema-0.0.json").read_text(encoding="utf-8")
-)
+CTRF_SCHEMA = json.loads((Path(__file__).parent / "data" / "ctrf-schema-0.0.json").read_text(encoding="utf-8"))
 
 
 def _mistakes(schema, text):
@@ -251,9 +249,7 @@ SARIF_SUBSET = {
                                                         },
                                                     },
                                                     "region": {
-                                                        "properties": {
-                                                            "startLine": {"type": "integer", "minimum": 1}
-                                                        }
+                                                        "properties": {"startLine": {"type": "integer", "minimum": 1}}
                                                     },
                                                 },
                                             },
@@ -272,9 +268,7 @@ SARIF_SUBSET = {
 """The part of SARIF 2.1.0 that we use, closed, so that nothing outside it slips in."""
 
 
-@pytest.mark.parametrize(
-    "one", [run(), rich_run(), hostile_run("a b\\c\n")], ids=["empty", "rich", "hostile"]
-)
+@pytest.mark.parametrize("one", [run(), rich_run(), hostile_run("a b\\c\n")], ids=["empty", "rich", "hostile"])
 def test_the_sarif_log_keeps_to_the_standard(one):
     assert _mistakes(SARIF_SUBSET, sarif.render(one)) == []
 
@@ -300,9 +294,7 @@ def test_every_sarif_result_names_its_rule_and_its_level_is_its_severity():
 
 def test_the_fingerprint_follows_the_key_and_not_the_words_or_the_line():
     def prints(*findings):
-        return [
-            r["partialFingerprints"]["wireproofFinding/v1"] for r in _results(run(verdict("a/b", findings)))
-        ]
+        return [r["partialFingerprints"]["wireproofFinding/v1"] for r in _results(run(verdict("a/b", findings)))]
 
     first = finding(1)
     assert prints(first) == prints(finding(1, says="other words", where=Where("specs/x.yaml", 99, "")))
@@ -332,9 +324,7 @@ def test_what_could_not_be_told_is_a_notification_and_no_result():
     (told,) = json.loads(sarif.render(rich_run()))["runs"]
     (invocation,) = told["invocations"]
     assert not invocation["executionSuccessful"]
-    assert (
-        "the budget of 0.03 USD was used up" in invocation["toolExecutionNotifications"][0]["message"]["text"]
-    )
+    assert "the budget of 0.03 USD was used up" in invocation["toolExecutionNotifications"][0]["message"]["text"]
 
 
 # ------------------------------------------------------------------------------------------ CTRF
@@ -359,9 +349,7 @@ def test_the_ctrf_summary_counts_its_tests():
 
 def test_an_annotation_points_at_file_and_line():
     first = github.render(rich_run()).splitlines()[0]
-    assert first.startswith(
-        "::error file=specs/pixeldojo/protocol.yaml,line=61,title=REP002 pixeldojo/p-image-edit"
-    )
+    assert first.startswith("::error file=specs/pixeldojo/protocol.yaml,line=61,title=REP002 pixeldojo/p-image-edit")
     assert "%0Aexpected: JSON with a status field%0Aactual: text/html, 43 bytes" in first
 
 
@@ -416,9 +404,7 @@ def test_every_har_entry_has_all_that_the_format_demands(one):
 
 def test_bodies_come_back_byte_for_byte():
     content = next(
-        e["response"]["content"]
-        for e in _entries(rich_run())
-        if e["response"]["content"]["mimeType"] == "image/png"
+        e["response"]["content"] for e in _entries(rich_run()) if e["response"]["content"]["mimeType"] == "image/png"
     )
     assert base64.b64decode(content["text"]) == PNG
     assert content["encoding"] == "base64" and content["size"] == len(PNG)
@@ -446,9 +432,7 @@ def test_no_report_shows_a_key_that_a_recorder_left_in():
         f"https://me:{SECRET}@host.example/x?api_key={SECRET}&page=2",
         (("Authorization", f"Bearer {SECRET}"),),
     )
-    careless = Exchange(
-        seq=1, call=call, reply=Reply(200, (("set-cookie", SECRET),)), operation="status", job="j"
-    )
+    careless = Exchange(seq=1, call=call, reply=Reply(200, (("set-cookie", SECRET),)), operation="status", job="j")
     one = run(verdict("a/b", (finding(1, evidence=(1,)),)), exchanges=(careless,))
     for form in formats.FORMATS.values():
         assert SECRET not in form.render(one), form.name
@@ -458,6 +442,4 @@ def test_no_report_shows_a_key_that_a_recorder_left_in():
 def test_ten_thousand_findings_are_told_by_every_machine_format():
     many = huge_run(10_000)
     assert len(json.loads(jsonout.render(many))["findings"]) == 10_000
-    assert sum(1 for f in many.findings if f.severity is Severity.VIOLATION) == github.render(many).count(
-        "::error "
-    )
+    assert sum(1 for f in many.findings if f.severity is Severity.VIOLATION) == github.render(many).count("::error ")

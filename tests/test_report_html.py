@@ -83,11 +83,7 @@ def test_the_page_says_the_verdict_of_every_endpoint_with_its_reason():
 
 def test_findings_stand_in_the_page_itself_for_readers_without_scripts():
     text = html.render(huge_run(200))
-    static = [
-        e
-        for e in _elements(text)
-        if e.tag == "details" and "badge" in str([c.get("class") for c in e.iter()])
-    ]
+    static = [e for e in _elements(text) if e.tag == "details" and "badge" in str([c.get("class") for c in e.iter()])]
     assert len(static) == html.STATIC
     assert "Scripts are off: only the first 25 findings stand here" in text
 
@@ -101,12 +97,8 @@ def test_the_script_is_given_every_finding_and_the_exchanges_they_cite():
 
 
 def test_bodies_are_cut_and_binary_ones_are_told_by_size_and_digest():
-    told = _data(
-        html.render(run(verdict("a/b", (finding(1, evidence=(9,)),)), exchanges=rich_run().exchanges))
-    )
-    assert any(
-        re.fullmatch(r"\[image/png, 2,072 bytes, sha256 [0-9a-f]{64}\]", word) for word in told["words"]
-    )
+    told = _data(html.render(run(verdict("a/b", (finding(1, evidence=(9,)),)), exchanges=rich_run().exchanges)))
+    assert any(re.fullmatch(r"\[image/png, 2,072 bytes, sha256 [0-9a-f]{64}\]", word) for word in told["words"])
     long = _data(html.render(hostile_run("x" * 6_000)))
     assert any(word.endswith("… (4,000 more characters)") for word in long["words"])
     assert all(len(word) < 6_100 for word in long["words"])
@@ -179,9 +171,7 @@ def test_the_page_asks_for_nothing_outside_itself():
     elements = _elements(html.render(rich_run()))
     for name in ("src", "srcset", "data", "action", "poster", "background", "xlink:href", "style"):
         assert [e.tag for e in elements if e.get(name) is not None] == [], name
-    assert not {"link", "img", "iframe", "object", "embed", "base", "use", "image"} & {
-        e.tag for e in elements
-    }
+    assert not {"link", "img", "iframe", "object", "embed", "base", "use", "image"} & {e.tag for e in elements}
     style = (TEMPLATES / "run.css").read_text(encoding="utf-8")
     assert "url(" not in style and "@import" not in style
 
@@ -250,7 +240,7 @@ def _themes():
     style = (TEMPLATES / "run.css").read_text(encoding="utf-8")
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
-        for block in re.findall(r":root \{(.*?)\}", style, re.S)[:2]
+        for block in re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]
     )
     return {"light": light, "dark": light | dark}
 
@@ -267,11 +257,7 @@ def _contrast(one, other):
 
 
 _PAIRS = [
-    *(
-        (ink, ground)
-        for ink in ("ink", "soft", "accent", "good", "bad", "warn", "ask")
-        for ground in ("paper", "card")
-    ),
+    *((ink, ground) for ink in ("ink", "soft", "accent", "good", "bad", "warn", "ask") for ground in ("paper", "card")),
     *((tone, f"{tone}-tint") for tone in ("good", "bad", "warn", "ask", "violet")),
     *(("ink", f"{tone}-tint") for tone in ("good", "bad", "warn", "ask")),
     ("soft", "grey-tint"),

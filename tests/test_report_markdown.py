@@ -86,9 +86,7 @@ def _cells(row: str, *, pairs: bool) -> int:
 )
 def test_a_code_span_shows_the_text_itself(text, shown):
     (told,) = [
-        token.content
-        for token in _tokens(f"| h |\n|---|\n| {markdown.code(text)} |\n")
-        if token.type == "code_inline"
+        token.content for token in _tokens(f"| h |\n|---|\n| {markdown.code(text)} |\n") if token.type == "code_inline"
     ]
     assert told == shown
 

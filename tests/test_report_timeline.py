@@ -99,9 +99,7 @@ def test_the_state_word_is_found_where_hosts_put_it(told, word):
     assert state_word(exchange(1, "status", "GET", URL, 200, told)) == word
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b'{"status": "x"' + b" " * 70_000 + b"}"]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b'{"status": "x"' + b" " * 70_000 + b"}"])
 def test_bodies_that_cannot_be_read_tell_no_state(body):
     assert state_word(exchange(1, "status", "GET", URL, 200, body=body)) == ""
 

@@ -262,9 +262,7 @@ for _name in ("make_folder", "open", "temporary", "size", "read", "sync", "sync_
 
 
 @pytest.mark.parametrize("more", [0, 1, 2, float("inf")])
-def test_whichever_steps_to_the_disk_fail_no_line_is_fused_and_the_error_is_ours(
-    tmp_path: Path, more: float
-) -> None:
+def test_whichever_steps_to_the_disk_fail_no_line_is_fused_and_the_error_is_ours(tmp_path: Path, more: float) -> None:
     first = 0
     steps = 1
     while first <= steps:
@@ -436,9 +434,7 @@ evidence = st.lists(st.integers(0, 99), max_size=3).map(tuple)
 seconds = st.floats(0, 1e6, allow_nan=False)
 bodies = st.binary(max_size=40) | names.map(str.encode)
 headers = st.lists(st.tuples(names, names), max_size=3).map(tuple)
-amounts = st.builds(
-    Money, st.decimals(allow_nan=False, allow_infinity=False), st.sampled_from(["USD", "credits"])
-)
+amounts = st.builds(Money, st.decimals(allow_nan=False, allow_infinity=False), st.sampled_from(["USD", "credits"]))
 calls = st.builds(Call, names, names, headers, bodies)
 replies = st.builds(Reply, st.integers(100, 599), headers, bodies)
 exchanges = st.builds(
@@ -469,9 +465,7 @@ findings = st.builds(
     subject=names,
     replay=names,
 )
-covers = st.builds(
-    Cover, kind=names, name=names, where=wheres, seen=st.booleans(), why_not=names, evidence=evidence
-)
+covers = st.builds(Cover, kind=names, name=names, where=wheres, seen=st.booleans(), why_not=names, evidence=evidence)
 summaries = st.builds(
     Summary,
     endpoint=names,
@@ -558,9 +552,7 @@ CANARY = "a portrait of my neighbour Josephine, aged 44"
 
 
 @pytest.mark.parametrize("status", [200, 422])
-def test_prompts_are_not_kept_unless_asked_for_even_where_an_error_repeats_them(
-    tmp_path: Path, status: int
-) -> None:
+def test_prompts_are_not_kept_unless_asked_for_even_where_an_error_repeats_them(tmp_path: Path, status: int) -> None:
     body = json.dumps({"prompt": CANARY, "nested": [{"image": "https://home.test/josephine.png"}]}).encode()
     reply = Reply(status, (), b'{"detail":"bad prompt","input":' + body + b"}")
     exchange = an_exchange(1, call=Call("POST", "https://api.acme.test/", (), body), reply=reply)
@@ -621,9 +613,7 @@ def _a_small_run(root: Path) -> Path:
     finding = Finding(check="JOB002", severity=Severity.VIOLATION, endpoint="a/b", says="was", evidence=(1,))
     with begin(root) as writer:
         writer.exchange(an_exchange(1))
-        writer.verdict(
-            Verdict(endpoint="a/b", findings=(finding,), summary=Summary(endpoint="a/b"), notes=("so",))
-        )
+        writer.verdict(Verdict(endpoint="a/b", findings=(finding,), summary=Summary(endpoint="a/b"), notes=("so",)))
     return writer.folder / FILE
 
 
@@ -731,9 +721,7 @@ def test_where_there_is_no_run_that_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("for_good", [False, True])
-def test_whichever_step_to_the_disk_fails_a_run_is_readable_or_honestly_missing(
-    tmp_path: Path, for_good: bool
-) -> None:
+def test_whichever_step_to_the_disk_fails_a_run_is_readable_or_honestly_missing(tmp_path: Path, for_good: bool) -> None:
     for first in range(1, 60):
         disk = FailingDisk(first, float("inf") if for_good else first)
         root = tmp_path / str(first)

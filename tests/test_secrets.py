@@ -275,12 +275,8 @@ def _kept(root: Path, key: str, redactor: Any) -> str:
     ) as writer:
         for exchange in echoes(key):
             writer.exchange(exchange)
-        finding = Finding(
-            check="KEY001", severity=Severity.VIOLATION, endpoint="a/b", says=key, actual=key, replay=key
-        )
-        writer.verdict(
-            Verdict(endpoint="a/b", findings=(finding,), summary=Summary(endpoint="a/b"), notes=(key,))
-        )
+        finding = Finding(check="KEY001", severity=Severity.VIOLATION, endpoint="a/b", says=key, actual=key, replay=key)
+        writer.verdict(Verdict(endpoint="a/b", findings=(finding,), summary=Summary(endpoint="a/b"), notes=(key,)))
     text = "".join(path.read_text() for path in root.rglob("*") if path.is_file())
     return text + "".join(_leaves([json.loads(line) for line in text.splitlines()]))
 
@@ -300,9 +296,7 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("key", [KEY, PLAIN_KEY])
-def test_a_marked_key_is_found_nowhere_on_the_disk_and_everywhere_without_redaction(
-    tmp_path: Path, key: str
-) -> None:
+def test_a_marked_key_is_found_nowhere_on_the_disk_and_everywhere_without_redaction(tmp_path: Path, key: str) -> None:
     on = _kept(tmp_path / "on", key, Redactor([Secret(key)], own=["api.acme.test"]))
     off = _kept(tmp_path / "off", key, Off())
     assert seen(off, key) == set(FORMS)
@@ -446,9 +440,7 @@ def test_a_printed_line_sends_the_same_call_again(host: HTTPServer, body: bytes)
     call = a_call(body, f"http://{own}/v1/[a]?q={{1,2}}&r=a+b")
     line = line_for(call, redactor=Redactor([PLAIN_KEY], own=[own]))
     environment = {"PATH": "/usr/bin:/bin", "ACME_API_KEY": PLAIN_KEY, "NO_PROXY": "*"}
-    done = subprocess.run(
-        ["sh"], input=line.encode(), env=environment, capture_output=True, timeout=20, check=True
-    )
+    done = subprocess.run(["sh"], input=line.encode(), env=environment, capture_output=True, timeout=20, check=True)
     assert done.stdout.endswith(b"ok")
     ((path, headers, sent),) = host.heard  # type: ignore[attr-defined]
     assert (path, sent) == ("/v1/[a]?q={1,2}&r=a+b", body)

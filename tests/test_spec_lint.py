@@ -167,9 +167,7 @@ def host(endpoint: Endpoint, **changes: Any) -> Endpoint:
     return replace(endpoint, provider=replace(endpoint.provider, **changes))
 
 
-def parameter(
-    endpoint: Endpoint, name: str, schema: Mapping[str, Any] | None = None, **changes: Any
-) -> Endpoint:
+def parameter(endpoint: Endpoint, name: str, schema: Mapping[str, Any] | None = None, **changes: Any) -> Endpoint:
     old = endpoint.parameters[name]
     new = replace(old, schema={**old.schema, **(schema or {})}, **changes)
     return replace(endpoint, parameters={**endpoint.parameters, name: new})
@@ -227,9 +225,7 @@ def odd_format(endpoint: Endpoint) -> Endpoint:
 
 def key_in_path(endpoint: Endpoint) -> Endpoint:
     request = endpoint.operations["status"].request
-    return operation(
-        endpoint, "status", request=replace(request, path=f"{request.path}?api_key={{account.key}}")
-    )
+    return operation(endpoint, "status", request=replace(request, path=f"{request.path}?api_key={{account.key}}"))
 
 
 def reply_without(endpoint: Endpoint, name: str) -> Endpoint:
@@ -451,9 +447,7 @@ def test_a_shape_with_branches_takes_what_one_of_them_takes() -> None:
     shape = Shape({"anyOf": [named, {"type": "array"}]})
     taken = replace(endpoint.operations["submit"].alternatives[0], shape=shape, states=())
     changed = operation(endpoint, "submit", alternatives=(taken,))
-    verdicts = [
-        misfits(changed, replace(endpoint.examples[0], reply=reply)) for reply in ({"id": "a"}, [], {"id": 1})
-    ]
+    verdicts = [misfits(changed, replace(endpoint.examples[0], reply=reply)) for reply in ({"id": "a"}, [], {"id": 1})]
     assert [bool(verdict) for verdict in verdicts] == [False, False, True]
 
 

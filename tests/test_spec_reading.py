@@ -117,21 +117,14 @@ json_values = st.recursive(
 
 
 def pointers_of(value: Any, pointer: str = "") -> set[str]:
-    entries = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    below = (
-        pointers_of(each, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}")
-        for key, each in entries
-    )
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    below = (pointers_of(each, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}") for key, each in entries)
     return {pointer}.union(*below)
 
 
 @settings(REPEATABLE, max_examples=100)
 @given(json_values, st.sampled_from([None, 2]))
-def test_json_is_read_back_as_it_was_written_and_every_node_has_a_line(
-    value: Any, indent: int | None
-) -> None:
+def test_json_is_read_back_as_it_was_written_and_every_node_has_a_line(value: Any, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     if re.search(r"\de|\d[.]\d*e", text):  # 1e-05: the one spelling of JSON that YAML 1.1 reads as text
         return
@@ -170,17 +163,13 @@ def test_a_tag_is_a_mistake_with_line_and_column_and_does_nothing(payload: str, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "tag", ["!%25zz a", "!e!x a", "!!python/x,", "!<a", "!%zz a", "{!x a: b}", "!x {y: z}: b"]
-)
+@pytest.mark.parametrize("tag", ["!%25zz a", "!e!x a", "!!python/x,", "!<a", "!%zz a", "{!x a: b}", "!x {y: z}: b"])
 def test_a_malformed_tag_is_a_mistake_too(tag: str) -> None:
     assert mistakes_in(f"name: {tag}\n")
 
 
 SCANNED = sorted(Path(errors.__file__).parent.rglob("*.py"))
-PARTS_OF_RUAMEL = {
-    f"ruamel.yaml.{part}" for part in ("error", "events", "parser", "reader", "scanner", "tokens")
-}
+PARTS_OF_RUAMEL = {f"ruamel.yaml.{part}" for part in ("error", "events", "parser", "reader", "scanner", "tokens")}
 
 
 def dangers_in(tree: ast.AST) -> list[str]:
@@ -200,10 +189,8 @@ def dangers_in(tree: ast.AST) -> list[str]:
 
 
 def is_danger(module: str) -> bool:
-    first = module.split(".")[0]
-    return first in {"pickle", "marshal", "shelve", "yaml"} or (
-        first == "ruamel" and module not in PARTS_OF_RUAMEL
-    )
+    first = module.split(".", maxsplit=1)[0]
+    return first in {"pickle", "marshal", "shelve", "yaml"} or (first == "ruamel" and module not in PARTS_OF_RUAMEL)
 
 
 @pytest.mark.parametrize("file", SCANNED, ids=lambda file: str(file.relative_to(SCANNED[0].parent)))
@@ -219,8 +206,7 @@ def test_the_scan_itself_sees_what_it_looks_for() -> None:
 # --------------------------------------------------------------- S-11, S-12: bombs and sizes
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
-    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 
@@ -314,9 +300,7 @@ MISREAD = (
 @pytest.mark.parametrize(("text", "kind"), MISREAD)
 def test_what_yaml_readers_read_differently_must_be_quoted(text: str, kind: str) -> None:
     [told] = mistakes_in(f"kind: model\nsays: {text}\n")
-    assert told.startswith(
-        f'acme.yaml:2: /says: some YAML readers take {text} for {kind}: quote it ("{text}")'
-    )
+    assert told.startswith(f'acme.yaml:2: /says: some YAML readers take {text} for {kind}: quote it ("{text}")')
     assert value_of(f'says: "{text}"') == {"says": text}
     assert value_of(f"says: '{text}'") == {"says": text}
 
@@ -516,9 +500,7 @@ def heard(next_event: Callable[[], Any]) -> list[object]:
                 event.end_mark.line,
                 event.end_mark.column,
             )
-            facts = [
-                str(getattr(event, fact, None)) for fact in ("value", "anchor", "tag", "style", "implicit")
-            ]
+            facts = [str(getattr(event, fact, None)) for fact in ("value", "anchor", "tag", "style", "implicit")]
             said.append((type(event), *facts, *marks))
     except MarkedYAMLError as error:
         said.append((error.problem, str(error.problem_mark and error.problem_mark.line)))

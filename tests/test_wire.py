@@ -35,7 +35,9 @@ def test_what_is_built_is_recognised_again(endpoint: Endpoint) -> None:
     for operation in endpoint.operations.values():
         if operation.does in (Does.UPLOAD, Does.OTHER):
             continue
-        call = requests.build(endpoint, operation, "http://h/prefix", values=values, job="00000000-0000-4000-8000-000000000001", key="k")
+        call = requests.build(
+            endpoint, operation, "http://h/prefix", values=values, job="00000000-0000-4000-8000-000000000001", key="k"
+        )
         (asked,) = requests.recognise(endpoint, call, "/prefix")
         assert asked.operation.name == operation.name
         if operation.does.bills:
@@ -50,7 +52,9 @@ def test_every_valid_case_keeps_every_rule(endpoint: Endpoint) -> None:
     submit = endpoint.doing(Does.SUBMIT)
     assert submit is not None
     for case in cases.allowed(endpoint):
-        call = requests.build(endpoint, submit, "http://h", values=case.values, job="00000000-0000-4000-8000-000000000001")
+        call = requests.build(
+            endpoint, submit, "http://h", values=case.values, job="00000000-0000-4000-8000-000000000001"
+        )
         (asked,) = requests.recognise(endpoint, call)
         assert [b.says for b in requests.breaches(endpoint, asked)] == [], case.purpose
 
@@ -105,7 +109,9 @@ def test_true_is_not_one() -> None:
 
 def test_a_list_of_tasks_is_as_many_requests() -> None:
     (endpoint,) = resolve("runware/p-image-edit")
-    one = json.loads(requests.build(endpoint, endpoint.operations["submit"], "http://h", values=cases.base(endpoint), job="a").body)
+    one = json.loads(
+        requests.build(endpoint, endpoint.operations["submit"], "http://h", values=cases.base(endpoint), job="a").body
+    )
     poll = json.loads(requests.build(endpoint, endpoint.operations["status"], "http://h", job="b").body)
     asked = requests.recognise(endpoint, Call("POST", "http://h/v1", (), json.dumps(one + poll).encode()))
     assert [a.operation.name for a in asked] == ["submit", "status"]
@@ -133,7 +139,11 @@ def _facts(**values: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("state", "tell", "there"),
-    [("WAITING", False, {"id", "state"}), ("DONE", False, {"id", "state", "url"}), ("DONE", True, {"id", "state", "url", "cost"})],
+    [
+        ("WAITING", False, {"id", "state"}),
+        ("DONE", False, {"id", "state", "url"}),
+        ("DONE", True, {"id", "state", "url", "cost"}),
+    ],
 )
 def test_a_place_is_written_and_required_under_the_same_condition(state: str, tell: bool, there: set[str]) -> None:
     facts = _facts(job_id="1", job_state=state, output_url="http://x/1.png", job_cost=Decimal("0.0088"))
@@ -222,7 +232,12 @@ def _dialogue() -> tuple[Endpoint, Dialogue]:
     return endpoint, Dialogue(endpoint=endpoint, base="http://h", key="k")
 
 
-ACCEPTED = {"request_id": "a", "status": "QUEUED", "status_url": "http://h/v2/requests/a/status", "response_url": "http://h/v2/requests/a"}
+ACCEPTED = {
+    "request_id": "a",
+    "status": "QUEUED",
+    "status_url": "http://h/v2/requests/a/status",
+    "response_url": "http://h/v2/requests/a",
+}
 
 
 def test_a_dialogue_submits_polls_fetches_and_stops() -> None:

@@ -53,16 +53,25 @@ class ProfileName(StrEnum):
 
 SPEC = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SPEC...", help="An endpoint (segmind/p-image), a provider, a model, a path, or all.", show_default=False),
+    typer.Argument(
+        metavar="SPEC...",
+        help="An endpoint (segmind/p-image), a provider, a model, a path, or all.",
+        show_default=False,
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Decides everything that is left to chance.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 ReportDir = Annotated[Path, typer.Option("--report-dir", help="Where runs and reports are kept.")]
 Reports = Annotated[
-    str, typer.Option("--report", help="Formats to write besides, with commas: html,md,junit,sarif,ctrf,github,har,json,text.")
+    str,
+    typer.Option(
+        "--report", help="Formats to write besides, with commas: html,md,junit,sarif,ctrf,github,har,json,text."
+    ),
 ]
 Fail = Annotated[FailOn, typer.Option("--fail-on", help="The least severity that fails the command.")]
-Baseline = Annotated[Path | None, typer.Option("--baseline", help="Known findings, accepted by name with a reason and an end.")]
+Baseline = Annotated[
+    Path | None, typer.Option("--baseline", help="Known findings, accepted by name with a reason and an end.")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only findings and the verdict.")]
 
 RUNS = Path("reports/runs")
@@ -104,7 +113,9 @@ def _unexpected(error: Exception) -> int:
 
     if os.environ.get("WIREPROOF_DEBUG"):
         raise error
-    return _told(f"this should not have happened: {type(error).__name__}: {error} (set WIREPROOF_DEBUG=1 to see where)", 2)
+    return _told(
+        f"this should not have happened: {type(error).__name__}: {error} (set WIREPROOF_DEBUG=1 to see where)", 2
+    )
 
 
 def _console(stderr: bool = False) -> Console:
@@ -132,7 +143,10 @@ def list_(spec: SPEC = None, as_json: AsJson = False) -> None:
     """List the endpoints that there are contracts for."""
     endpoints = _endpoints(spec)
     if as_json:
-        rows = [{"endpoint": e.name, "title": e.title, "capability": e.model.capability, "file": e.where.file} for e in endpoints]
+        rows = [
+            {"endpoint": e.name, "title": e.title, "capability": e.model.capability, "file": e.where.file}
+            for e in endpoints
+        ]
         return _print_json({"endpoints": rows})
     from wireproof.report.contracts import listing
 
@@ -150,7 +164,9 @@ def show(spec: SPEC = None) -> None:
 
 
 @app.command()
-def explain(check: Annotated[str, typer.Argument(metavar="CHECK", help="An id such as JOB002 or LINT004.", show_default=False)]) -> None:
+def explain(
+    check: Annotated[str, typer.Argument(metavar="CHECK", help="An id such as JOB002 or LINT004.", show_default=False)],
+) -> None:
     """Explain a check: what it promises, and what breaks for a client when the promise fails."""
     from wireproof.catalogue import explained
 
@@ -181,23 +197,38 @@ def lint(spec: SPEC = None, as_json: AsJson = False, fail_on: Fail = FailOn.VIOL
 @app.command()
 def check(
     spec: SPEC = None,
-    target: Annotated[str | None, typer.Option("--target", help="Drive this server instead of the embedded mock.", metavar="URL")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Drive this server instead of the embedded mock.", metavar="URL")
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="Drive the contract's own server. Costs money.")] = False,
-    budget: Annotated[str | None, typer.Option("--budget", help="How much may be spent: 0.50USD, 20credits.", metavar="AMOUNT")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="How much may be spent: 0.50USD, 20credits.", metavar="AMOUNT")
+    ] = None,
     profile: Annotated[ProfileName, typer.Option("--profile", help="How much is tried.")] = ProfileName.STANDARD,
     seed: Seed = 0,
-    max_requests: Annotated[int | None, typer.Option("--max-requests", min=1, help="At most so many calls per endpoint.")] = None,
-    max_jobs: Annotated[int | None, typer.Option("--max-jobs", min=0, help="At most so many accepted jobs per endpoint.")] = None,
-    max_time: Annotated[float | None, typer.Option("--max-time", min=0.001, help="Seconds per endpoint, at most.")] = None,
+    max_requests: Annotated[
+        int | None, typer.Option("--max-requests", min=1, help="At most so many calls per endpoint.")
+    ] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option("--max-jobs", min=0, help="At most so many accepted jobs per endpoint.")
+    ] = None,
+    max_time: Annotated[
+        float | None, typer.Option("--max-time", min=0.001, help="Seconds per endpoint, at most.")
+    ] = None,
     rate: Annotated[str | None, typer.Option("--rate", help="At most so many calls: 10/s, 30/m.")] = None,
     fail_on: Fail = FailOn.VIOLATION,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its price; send nothing.")] = False,
-    keep_bodies: Annotated[bool | None, typer.Option("--keep-bodies/--no-keep-bodies", help="Whether bodies are kept in the run.")] = None,
+    keep_bodies: Annotated[
+        bool | None, typer.Option("--keep-bodies/--no-keep-bodies", help="Whether bodies are kept in the run.")
+    ] = None,
     as_json: AsJson = False,
     report_dir: ReportDir = RUNS,
     report: Reports = "",
     baseline: Baseline = None,
-    learn: Annotated[Path | None, typer.Option("--learn", help="Write what the run answered of open questions, as a proposed change.")] = None,
+    learn: Annotated[
+        Path | None,
+        typer.Option("--learn", help="Write what the run answered of open questions, as a proposed change."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Drive a host through its documented behaviour and judge every answer."""
@@ -207,7 +238,9 @@ def check(
 
     endpoints = _endpoints(spec)
     if learn is not None and target is None and not live:
-        raise UsageError("--learn needs a host to learn from: give --target or --live; the embedded mock only repeats the contract")
+        raise UsageError(
+            "--learn needs a host to learn from: give --target or --live; the embedded mock only repeats the contract"
+        )
     options = session.CheckOptions(
         target=target,
         live=live,
@@ -280,7 +313,9 @@ def _watched(endpoints: list[Endpoint], options: CheckOptions, quiet: bool) -> R
     if quiet or not console.is_terminal:
         return session.check(endpoints, options)
     with Progress(console) as progress:
-        plans = dict((e.name, sum(step.calls for step in steps)) for e, steps in session.priced_plan(endpoints, options))
+        plans = dict(
+            (e.name, sum(step.calls for step in steps)) for e, steps in session.priced_plan(endpoints, options)
+        )
         watch: Watch = session.Watch(endpoint=lambda e: progress.start(e.name, plans[e.name]), exchange=progress)
         return session.check(endpoints, options, watch)
 
@@ -308,14 +343,28 @@ def _dry_run(endpoints: list[Endpoint], options: CheckOptions, as_json: bool) ->
     priced = session.priced_plan(endpoints, options)
     rows = [(e.name, step.name, step.calls, step.jobs, step.price) for e, steps in priced for step in steps]
     if as_json:
-        plan = [dict(zip(("endpoint", "step", "calls", "jobs", "price"), (*row[:4], str(row[4]) if row[4] else None), strict=True)) for row in rows]
+        plan = [
+            dict(
+                zip(
+                    ("endpoint", "step", "calls", "jobs", "price"),
+                    (*row[:4], str(row[4]) if row[4] else None),
+                    strict=True,
+                )
+            )
+            for row in rows
+        ]
         return _print_json({"command": "check", "dry_run": True, "findings": [], "plan": plan})
     _console().print(planned(rows))
 
 
 @app.command()
 def judge(
-    recording: Annotated[Path, typer.Argument(metavar="FILE", help="A .har file, a .jsonl journal, or the folder of a run.", show_default=False)],
+    recording: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A .har file, a .jsonl journal, or the folder of a run.", show_default=False
+        ),
+    ],
     spec: Annotated[str, typer.Option("--spec", help="The contracts to judge by.")] = "all",
     fail_on: Fail = FailOn.VIOLATION,
     as_json: AsJson = False,
@@ -337,7 +386,9 @@ def proxy(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="The contracts to judge by.", show_default=False)],
     target: Annotated[str, typer.Option("--target", help="The host behind it.", metavar="URL", show_default=False)],
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
-    seconds: Annotated[float | None, typer.Option("--for", min=0.1, help="Seconds to serve; until interrupted by default.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--for", min=0.1, help="Seconds to serve; until interrupted by default.")
+    ] = None,
     fail_on: Fail = FailOn.VIOLATION,
     as_json: AsJson = False,
     report_dir: ReportDir = RUNS,
@@ -359,8 +410,13 @@ def _ready(url: str) -> None:
 
 @app.command()
 def replay(
-    finding: Annotated[str, typer.Argument(metavar="RUN#N", help="The folder of a run, # and the number of a finding.", show_default=False)],
-    target: Annotated[str | None, typer.Option("--target", help="Another server than the run's.", metavar="URL")] = None,
+    finding: Annotated[
+        str,
+        typer.Argument(metavar="RUN#N", help="The folder of a run, # and the number of a finding.", show_default=False),
+    ],
+    target: Annotated[
+        str | None, typer.Option("--target", help="Another server than the run's.", metavar="URL")
+    ] = None,
 ) -> None:
     """Carry out the smallest sequence that shows a finding: does it still hold? Ends with 1 if it does."""
     from wireproof import session
@@ -395,9 +451,16 @@ def report(
 @app.command()
 def compare(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model, such as p-image-edit.", show_default=False)],
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders of check and load runs to measure by.", show_default=False)] = None,
-    workload: Annotated[str | None, typer.Option("--workload", help="What a job is priced for: images=2,count=3.")] = None,
-    currency: Annotated[str, typer.Option("--currency", help="What prices are brought to, where a rate is known.")] = "USD",
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="RUN...", help="Folders of check and load runs to measure by.", show_default=False),
+    ] = None,
+    workload: Annotated[
+        str | None, typer.Option("--workload", help="What a job is priced for: images=2,count=3.")
+    ] = None,
+    currency: Annotated[
+        str, typer.Option("--currency", help="What prices are brought to, where a rate is known.")
+    ] = "USD",
     as_json: AsJson = False,
     report: Annotated[str, typer.Option("--report", help="Formats to write: html,md,json,text.")] = "",
     out: Annotated[Path, typer.Option("--out", help="Folder for the reports.")] = Path("reports/runs"),
@@ -408,8 +471,16 @@ def compare(
 
     endpoints = [endpoint for endpoint in _endpoints([model]) if model in (endpoint.model.name, "all") or "/" in model]
     folders = list(runs or [])
-    loads = [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders if (folder / "summary.json").is_file()]
-    checks = [load_run(folder) for folder in folders if (folder / "run.jsonl").is_file() and not (folder / "summary.json").is_file()]
+    loads = [
+        json.loads((folder / "summary.json").read_text("utf-8"))
+        for folder in folders
+        if (folder / "summary.json").is_file()
+    ]
+    checks = [
+        load_run(folder)
+        for folder in folders
+        if (folder / "run.jsonl").is_file() and not (folder / "summary.json").is_file()
+    ]
     told = comparing.compare(endpoints, checks, loads=loads, workload=_workload(workload), currency=currency)
     if as_json:
         print(comparing.render(told, "json"))
@@ -478,7 +549,9 @@ class Impact(StrEnum):
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help="An endpoint or the path of its file.", show_default=False)],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The same, as it is now.", show_default=False)],
-    fail_on: Annotated[Impact, typer.Option("--fail-on", help="The least impact that fails the command.")] = Impact.BREAKING,
+    fail_on: Annotated[
+        Impact, typer.Option("--fail-on", help="The least impact that fails the command.")
+    ] = Impact.BREAKING,
     as_json: AsJson = False,
 ) -> None:
     """Tell two versions of a contract apart, what breaks clients first."""
@@ -490,7 +563,9 @@ def diff(
         _print_json({"findings": [], "changes": [_plain(change) for change in changes]})
     else:
         for change in changes:
-            print(f"{change.new_where}: {change.impact.value}: {change.topic} {change.subject}, {change.aspect}: ", end="")
+            print(
+                f"{change.new_where}: {change.impact.value}: {change.topic} {change.subject}, {change.aspect}: ", end=""
+            )
             print(f"{change.before or 'nothing'} -> {change.after or 'nothing'} ({change.says})")
         print(f"{len(changes)} changes" if changes else "no change")
     raise typer.Exit(differing.exit_code(changes, differing.Impact(fail_on.value)))
@@ -498,7 +573,9 @@ def diff(
 
 @app.command()
 def drift(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of runs, the oldest first.", show_default=False)],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of runs, the oldest first.", show_default=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Tell what changed between runs. Ends with 1 where something got worse."""
@@ -513,7 +590,9 @@ def drift(
     else:
         for shift in shifts:
             mark = "worse " if shift.worse else ""
-            print(f"{shift.endpoint}: {mark}{shift.kind} {shift.subject}: {shift.before or 'nothing'} -> {shift.after or 'nothing'} ({shift.says})")
+            print(
+                f"{shift.endpoint}: {mark}{shift.kind} {shift.subject}: {shift.before or 'nothing'} -> {shift.after or 'nothing'} ({shift.says})"
+            )
         print(f"{len(shifts)} shifts" if shifts else "nothing shifted")
     raise typer.Exit(1 if any(shift.worse for shift in shifts) else 0)
 
@@ -524,7 +603,9 @@ def _plain(value: Any) -> Any:
     return encode(value)
 
 
-importing = typer.Typer(help="Draft contracts from what exists: an OpenAPI document, or recorded traffic.", no_args_is_help=True)
+importing = typer.Typer(
+    help="Draft contracts from what exists: an OpenAPI document, or recorded traffic.", no_args_is_help=True
+)
 app.add_typer(importing, name="import")
 Host = Annotated[str, typer.Option("--provider", help="What the host is to be called.", show_default=False)]
 Specs = Annotated[Path, typer.Option("--out", help="The specs folder to write to.")]
@@ -533,7 +614,9 @@ ModelName = Annotated[str, typer.Option("--model", help="What the model is to be
 
 @importing.command("openapi")
 def import_openapi(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An OpenAPI document, JSON or YAML.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An OpenAPI document, JSON or YAML.", show_default=False)
+    ],
     provider: Host,
     start: Annotated[str, typer.Option("--start", help='The operation that starts a job: "POST /v1/images".')] = "",
     model: ModelName = "",
@@ -553,7 +636,12 @@ def import_openapi(
 
 @importing.command("har")
 def import_har(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .har file, a .jsonl journal, or the folder of a run.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A .har file, a .jsonl journal, or the folder of a run.", show_default=False
+        ),
+    ],
     provider: Host,
     model: ModelName = "",
     out: Specs = Path("specs"),
@@ -575,7 +663,10 @@ def _drafted(draft: Any, out: Path) -> None:
         print(path)
     for path in written:
         if path.name != "protocol.yaml" and path.parent.name != "models":
-            print(f"drafted {load_file(path).name}: now fill in what is marked unknown, and run wireproof lint {path}", file=sys.stderr)
+            print(
+                f"drafted {load_file(path).name}: now fill in what is marked unknown, and run wireproof lint {path}",
+                file=sys.stderr,
+            )
 
 
 def _today() -> str:
@@ -589,11 +680,20 @@ def _today() -> str:
 
 @app.command()
 def client(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="The endpoint that the client calls.", show_default=False)],
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND...", help="How the client is started.", show_default=False)] = None,
-    scenario: Annotated[str, typer.Option("--scenario", help="all, or names with commas: see mocks/scenarios.")] = "all",
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="The endpoint that the client calls.", show_default=False)
+    ],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- COMMAND...", help="How the client is started.", show_default=False)
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option("--scenario", help="all, or names with commas: see mocks/scenarios.")
+    ] = "all",
     seed: Seed = 0,
-    time_scale: Annotated[float | None, typer.Option("--time-scale", min=0.1, help="How many times faster than real time the mock's clock runs.")] = None,
+    time_scale: Annotated[
+        float | None,
+        typer.Option("--time-scale", min=0.1, help="How many times faster than real time the mock's clock runs."),
+    ] = None,
     parallel: Annotated[int, typer.Option("--parallel", min=1, help="Scenarios at a time.")] = 6,
     fail_on: Fail = FailOn.VIOLATION,
     as_json: AsJson = False,
@@ -652,20 +752,35 @@ def _tell_client(run: Run, report: str, as_json: bool, quiet: bool) -> None:
 
 @app.command()
 def load(
-    spec: Annotated[str, typer.Argument(metavar="SPEC[,SPEC]", help="Endpoints, providers, models or all, with commas.", show_default=False)],
-    plan: Annotated[str, typer.Option("--plan", help="smoke, steady, ramp, burst, soak, capacity, or one of your own.")] = "smoke",
-    target: Annotated[str | None, typer.Option("--target", help="A server; the embedded mock by default.", metavar="URL")] = None,
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC[,SPEC]", help="Endpoints, providers, models or all, with commas.", show_default=False
+        ),
+    ],
+    plan: Annotated[
+        str, typer.Option("--plan", help="smoke, steady, ramp, burst, soak, capacity, or one of your own.")
+    ] = "smoke",
+    target: Annotated[
+        str | None, typer.Option("--target", help="A server; the embedded mock by default.", metavar="URL")
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="The contracts' own servers. Costs money.")] = False,
-    budget: Annotated[list[str] | None, typer.Option("--budget", help="How much may be spent; once for each unit.", metavar="AMOUNT")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option("--budget", help="How much may be spent; once for each unit.", metavar="AMOUNT")
+    ] = None,
     rate: Annotated[str | None, typer.Option("--rate", help="Jobs begun: 5/s, 30/m.")] = None,
     users: Annotated[int | None, typer.Option("--users", min=1, help="Jobs in flight, instead of a rate.")] = None,
     seconds: Annotated[str | None, typer.Option("--for", help="How long jobs are begun: 30s, 10m.")] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that send.")] = 1,
-    seed: Annotated[int | None, typer.Option("--seed", help="Decides arrivals and everything else left to chance.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Decides arrivals and everything else left to chance.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Price the plan; send nothing.")] = False,
     as_json: AsJson = False,
     report_dir: ReportDir = RUNS,
-    report: Annotated[str, typer.Option("--report", help="Formats to write besides, with commas: html,md,junit.")] = "html",
+    report: Annotated[
+        str, typer.Option("--report", help="Formats to write besides, with commas: html,md,junit.")
+    ] = "html",
     quiet: Quiet = False,
 ) -> None:
     """Time the job and count its money, under load: open or closed, on one host or several."""
@@ -711,7 +826,11 @@ def _load_progress(quiet: bool) -> Any:
         return lambda _: None
 
     def show(now: Any) -> None:
-        print(f"\r{now.seconds:5.0f} s  {now.started} of {now.planned} begun, {now.in_flight} in flight ", end="", file=sys.stderr)
+        print(
+            f"\r{now.seconds:5.0f} s  {now.started} of {now.planned} begun, {now.in_flight} in flight ",
+            end="",
+            file=sys.stderr,
+        )
 
     return show
 
@@ -733,16 +852,24 @@ def mock(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
     host: Annotated[str, typer.Option("--host", "--listen", help="The address to listen on.")] = "127.0.0.1",
     seed: Seed = 0,
-    profile: Annotated[str | None, typer.Option("--profile", "--mood", help="A bad day by name: see mocks/moods.")] = None,
-    time_scale: Annotated[float, typer.Option("--time-scale", min=0.001, help="How many times faster than real time its clock runs.")] = 1.0,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "--mood", help="A bad day by name: see mocks/moods.")
+    ] = None,
+    time_scale: Annotated[
+        float, typer.Option("--time-scale", min=0.001, help="How many times faster than real time its clock runs.")
+    ] = 1.0,
     clock: Annotated[str, typer.Option("--clock", help="real, or stepped: it moves only by the control API.")] = "real",
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that answer.")] = 1,
     tls: Annotated[bool, typer.Option("--tls", help="Serve https with a throw-away authority.")] = False,
-    control: Annotated[bool, typer.Option("--control/--no-control", help="Whether there is a control API, on a port of its own.")] = True,
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="Whether there is a control API, on a port of its own.")
+    ] = True,
     control_port: Annotated[int, typer.Option("--control-port", min=0, max=65535, help="0 takes a free one.")] = 0,
     journal: Annotated[bool, typer.Option("--journal/--no-journal", help="Whether calls are written down.")] = True,
     limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether declared rate limits count.")] = False,
-    allow: Annotated[list[str] | None, typer.Option("--allow", help="host:port that webhooks and uploads may be sent to.")] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="host:port that webhooks and uploads may be sent to.")
+    ] = None,
 ) -> None:
     """Serve contracts. Prints one line of JSON when it is ready, with its address and a key that it takes."""
     from wireproof.mock.command import serve
@@ -778,7 +905,9 @@ def _clock(name: str, scale: float) -> Any:
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to; it is made where it is missing.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where to; it is made where it is missing.")
+    ] = Path(),
     host: Annotated[str, typer.Option("--host", help="Name of the first host.")] = "acme",
     model: Annotated[str, typer.Option("--model", help="Name of the first model.")] = "lantern",
 ) -> None:

@@ -241,9 +241,7 @@ def _cell(name: str, key: Key, table: Mapping[Key, Fact], needs: Iterable[tuple[
     if fact is not None:
         said = Said.YES if fact.known else Said.UNKNOWN
         shown = fact.shown if fact.known else "unknown"
-        return Cell(
-            endpoint=name, said=said, shown=shown, value=fact.value, evidence=fact.evidence, where=fact.where
-        )
+        return Cell(endpoint=name, said=said, shown=shown, value=fact.value, evidence=fact.evidence, where=fact.where)
     if any(not _has(table, need) for need in needs):
         return Cell(endpoint=name, said=Said.APART, shown="–")
     if key[0] in MEANS_NONE:
@@ -282,9 +280,7 @@ class Reason:
 _TOO_MUCH = "what one host takes beyond the narrower bound, the other refuses"
 
 REASONS: Mapping[tuple[str, str], Reason] = {
-    ("parameter", "name"): Reason(
-        Breaks.RENAMED, "{subject}: name of the parameter", "requests have to be respelled"
-    ),
+    ("parameter", "name"): Reason(Breaks.RENAMED, "{subject}: name of the parameter", "requests have to be respelled"),
     ("parameter", "required"): Reason(
         Breaks.REFUSED,
         "{subject}: whether it must be given",
@@ -318,9 +314,7 @@ REASONS: Mapping[tuple[str, str], Reason] = {
         Breaks.CHANGED, "parameter {subject}", "where it is lacking, the wish goes unheard"
     ),
     ("parameter", ""): Reason(Breaks.REFUSED, "{subject}: {aspect}", _TOO_MUCH),
-    ("rule", "holds"): Reason(
-        Breaks.REFUSED, "rule {subject}", "combinations that one host takes, another refuses"
-    ),
+    ("rule", "holds"): Reason(Breaks.REFUSED, "rule {subject}", "combinations that one host takes, another refuses"),
     ("operation", "offered"): Reason(
         Breaks.HANDLED, "operation {subject}", "the story of a job has a step more or less"
     ),
@@ -334,9 +328,7 @@ REASONS: Mapping[tuple[str, str], Reason] = {
         "a key too many passes at one host and is refused at another",
     ),
     ("operation", ""): Reason(Breaks.HANDLED, "{subject}: {aspect}", "calls are made otherwise"),
-    ("reply", "status"): Reason(
-        Breaks.HANDLED, "status code of a good reply to {subject}", "clients decide by it"
-    ),
+    ("reply", "status"): Reason(Breaks.HANDLED, "status code of a good reply to {subject}", "clients decide by it"),
     ("reply", ""): Reason(Breaks.HANDLED, "{subject}: where {aspect} stands", "replies are read otherwise"),
     ("state", "word"): Reason(
         Breaks.HANDLED, "word for {subject}", "a client that waits for the wrong word polls for ever"
@@ -344,9 +336,7 @@ REASONS: Mapping[tuple[str, str], Reason] = {
     ("state", "status"): Reason(
         Breaks.HANDLED, "state that a job begins in", "a wait in the queue is seen at one host only"
     ),
-    ("state", "moves"): Reason(
-        Breaks.NOTED, "ways from state to state", "other states may be seen on the way"
-    ),
+    ("state", "moves"): Reason(Breaks.NOTED, "ways from state to state", "other states may be seen on the way"),
     ("problem", "offered"): Reason(
         Breaks.HANDLED, "problem {subject}", "one host tells of it, another has no documented reply for it"
     ),
@@ -356,25 +346,17 @@ REASONS: Mapping[tuple[str, str], Reason] = {
     ("problem", "code"): Reason(
         Breaks.HANDLED, "machine-readable code of {subject}", "clients tell problems apart by it"
     ),
-    ("problem", "codes"): Reason(
-        Breaks.NOTED, "the host's own table of error codes", "other numbers are documented"
-    ),
+    ("problem", "codes"): Reason(Breaks.NOTED, "the host's own table of error codes", "other numbers are documented"),
     ("problem", ""): Reason(Breaks.HANDLED, "{subject}: {aspect}", "the problem is handled otherwise"),
     ("job", "is"): Reason(Breaks.HANDLED, "job: {subject}", "lost replies and bad requests end otherwise"),
-    ("channel", "offered"): Reason(
-        Breaks.HANDLED, "channel {subject}", "the other host cannot be used that way"
-    ),
+    ("channel", "offered"): Reason(Breaks.HANDLED, "channel {subject}", "the other host cannot be used that way"),
     ("retention", "seconds"): Reason(
         Breaks.CHANGED, "how long the {subject} is kept", "who comes back later finds it at one host only"
     ),
-    ("retention", "is"): Reason(
-        Breaks.HANDLED, "retention: {subject}", "what is forgotten is told otherwise"
-    ),
+    ("retention", "is"): Reason(Breaks.HANDLED, "retention: {subject}", "what is forgotten is told otherwise"),
     ("polling", "seconds"): Reason(Breaks.NOTED, "polling: {subject}", "the advised pace is another"),
     ("polling", "is"): Reason(Breaks.NOTED, "polling: {subject}", "the advised pace is another"),
-    ("limit", "is"): Reason(
-        Breaks.CHANGED, "limit {subject}", "the pace that one host allows, another refuses"
-    ),
+    ("limit", "is"): Reason(Breaks.CHANGED, "limit {subject}", "the pace that one host allows, another refuses"),
     ("price", "is"): Reason(Breaks.CHANGED, "price: {subject}", "the same job costs otherwise"),
     ("output", "count"): Reason(Breaks.CHANGED, "number of pictures", "a job brings more or fewer of them"),
     ("output", "is"): Reason(Breaks.CHANGED, "output: {subject}", "what comes out is another"),
@@ -564,9 +546,7 @@ def _timed(endpoints: Sequence[Endpoint], loads: Iterable[Mapping[str, Any]]) ->
 
 def _notes(endpoint: Endpoint) -> Iterator[Note]:
     for gap in (*endpoint.gaps, *endpoint.provider.gaps):
-        yield Note(
-            endpoint=endpoint.name, name=gap.name, says=gap.says, evidence=gap.evidence, where=gap.where
-        )
+        yield Note(endpoint=endpoint.name, name=gap.name, says=gap.says, evidence=gap.evidence, where=gap.where)
     for example in endpoint.examples:
         if example.breaks:
             broken = ", ".join(example.breaks)

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from wireproof.check import jobs as _jobs  # noqa: F401  (enters its checks into the table)
 from wireproof.check import outputs as _outputs  # noqa: F401
-from wireproof.check import replies as _replies  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
+from wireproof.check import replies as _replies  # noqa: F401
 from wireproof.check.cover import cover
 from wireproof.check.media import Decoder, from_base64, from_data_uri
 from wireproof.check.registry import CHECKS, judge
@@ -149,7 +149,9 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
         few = functools.partial(_few_forbidden, endpoint, run)
         steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
     again = 0 if profile == "quick" else 1
-    steps.append(_jobs_step(endpoint, "every allowed value", "value", valid[:QUICK_JOBS] if profile == "quick" else valid, again))
+    steps.append(
+        _jobs_step(endpoint, "every allowed value", "value", valid[:QUICK_JOBS] if profile == "quick" else valid, again)
+    )
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
     if samples and profile != "quick":
         steps.append(_jobs_step(endpoint, "the page's own samples", "sample", samples))
@@ -249,7 +251,12 @@ def _jobs_step(endpoint: Endpoint, name: str, label: str, batch: list[cases.Case
     def make(stage: Stage) -> Iterator[Story]:
         for i, case in enumerate(batch):
             yield stories.whole_job(
-                stage, f"{label}-{i + 1}", case.values, case.purpose, polls_after=3 if i == 0 else again, ask_early=i == 0
+                stage,
+                f"{label}-{i + 1}",
+                case.values,
+                case.purpose,
+                polls_after=3 if i == 0 else again,
+                ask_early=i == 0,
             )
 
     return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make)
@@ -302,7 +309,9 @@ class Guard:
         self._asked = None
         if self.ledger is None or not want.paid:
             return
-        ceiling = ceiling_of(self.endpoint, self._values(want.call)) or ceiling_of(self.endpoint, cases.base(self.endpoint))
+        ceiling = ceiling_of(self.endpoint, self._values(want.call)) or ceiling_of(
+            self.endpoint, cases.base(self.endpoint)
+        )
         if ceiling is None:
             raise CouldNotTell(f"{self.endpoint.name} has no price: a paid host is not driven without one")
         self._asked = self.ledger.reserve(ceiling, why=want.operation)
@@ -343,7 +352,9 @@ class Guard:
             del self._open[label]
             charge: Charge = self.ledger.settle(reservation, Money(told, self.endpoint.price.unit))
             if charge.stop or charge.overcharged:
-                raise Stopped(f"a job was charged {told} {self.endpoint.price.unit}, far above the declared price: nothing more is spent")
+                raise Stopped(
+                    f"a job was charged {told} {self.endpoint.price.unit}, far above the declared price: nothing more is spent"
+                )
 
 
 def conform(
@@ -392,9 +403,7 @@ def conform(
     return replace(told, notes=(*told.notes, *left_out)), exchanges
 
 
-def stage_for(
-    endpoint: Endpoint, target: Target, clock: Clock, seed: int, cadence: Cadence | None = None
-) -> Stage:
+def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int, cadence: Cadence | None = None) -> Stage:
     """Where the stories of a run play: which address, which key, and which links may be followed."""
     near = target.mock is None and is_loopback(target.base)
     origin = _origin(target.base)
@@ -636,8 +645,9 @@ def _after_a_while(endpoint: Endpoint, target: Target, driver: Driver, stage: St
     if target.mock is not None and record:
         stage.clock.sleep(record * 0.5)
     elif done:
-        first = done[0].end[0].exchange.at + (driver.started or 0.0)
-        stage.clock.sleep(max(0.0, first + LATE - stage.clock.now()))
+        ended = done[0].end
+        over = (ended[0].exchange.at if ended else 0.0) + (driver.started or 0.0)
+        stage.clock.sleep(max(0.0, over + LATE - stage.clock.now()))
     _again(driver, stage, done, "asked again late")
     if target.mock is not None and record:
         stage.clock.sleep(record)

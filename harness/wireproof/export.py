@@ -149,9 +149,7 @@ def _version(endpoints: Iterable[Endpoint]) -> str:
 
 def _security(provider: Provider) -> Json:
     auth = provider.auth
-    says = {
-        "description": f"The key, taken from the environment variable {auth.env}." if auth.env else "The key."
-    }
+    says = {"description": f"The key, taken from the environment variable {auth.env}." if auth.env else "The key."}
     if auth.header.lower() == "authorization" and auth.prefix.strip().lower() == "bearer":
         return {"type": "http", "scheme": "bearer", **says}
     if auth.prefix:
@@ -394,9 +392,7 @@ class _Response:
     links: Json = field(default_factory=dict)
     examples: Json = field(default_factory=dict)
 
-    def take(
-        self, says: str, media: Iterable[str], schema: Json | None, headers: Iterable[HeaderField]
-    ) -> None:
+    def take(self, says: str, media: Iterable[str], schema: Json | None, headers: Iterable[HeaderField]) -> None:
         self.says.append(says)
         for kind in media:
             self.bodies.setdefault(kind, []).append(_BINARY if kind.startswith("image/") else schema or {})
@@ -440,8 +436,7 @@ def _batch(schemas: Sequence[Json]) -> Json:
     return {
         "type": "object",
         "properties": {
-            name: _mixed([s["properties"][name] for s in schemas if name in s["properties"]])
-            for name in names
+            name: _mixed([s["properties"][name] for s in schemas if name in s["properties"]]) for name in names
         },
         "anyOf": _unique({"required": schema.get("required", [])} for schema in schemas),
     }
@@ -482,9 +477,7 @@ def _alternative(
                 response.examples[example.name] = {"value": example.reply, "summary": example.says}
 
 
-def _named(
-    book: _Book, endpoint: Endpoint, shape: Shape | None, name: str, states: Sequence[str] = ()
-) -> Json | None:
+def _named(book: _Book, endpoint: Endpoint, shape: Shape | None, name: str, states: Sequence[str] = ()) -> Json | None:
     if shape is None:
         return None
     pointer = shape.where.pointer
@@ -604,9 +597,7 @@ def _called(name: str, parameter: Parameter) -> Json:
         method: {
             "summary": parameter.says or name,
             "requestBody": {"content": {"*/*": {}}},
-            "responses": {
-                "2XX": {"description": "Taken. What else the host expects is not in the contract."}
-            },
+            "responses": {"2XX": {"description": "Taken. What else the host expects is not in the contract."}},
         }
     }
 
@@ -685,9 +676,7 @@ def _price(price: Price | None) -> Json | None:
     ]
     return {
         "unit": price.unit,
-        "terms": [
-            {key: value for key, value in term.items() if value not in (None, {}, 0)} for term in terms
-        ],
+        "terms": [{key: value for key, value in term.items() if value not in (None, {}, 0)} for term in terms],
         "billed": dict(price.billed),
         "rate": {unit: _text(amount) for unit, amount in price.rate.items()},
         "evidence": evidence(price.evidence),
@@ -789,9 +778,7 @@ def _workflows(endpoint: Endpoint, chosen: Sequence[Endpoint]) -> Iterator[Json]
 
 
 def _results(step: Json) -> Json:
-    return {
-        name: f"$steps.{step['stepId']}.outputs.{name}" for name in step.get("outputs", {}) if name != "job"
-    }
+    return {name: f"$steps.{step['stepId']}.outputs.{name}" for name in step.get("outputs", {}) if name != "job"}
 
 
 def _step(endpoint: Endpoint, chosen: Sequence[Endpoint], operation: Operation) -> Json:
@@ -832,9 +819,7 @@ def _kept(step: Json) -> Json:
 
 def _ask(endpoint: Endpoint, chosen: Sequence[Endpoint], operation: Operation) -> Json:
     """A step that asks after the job that the first step started."""
-    job = (
-        f"$steps.{next(op.name for op in endpoint.operations.values() if op.does is Does.SUBMIT)}.outputs.job"
-    )
+    job = f"$steps.{next(op.name for op in endpoint.operations.values() if op.does is Does.SUBMIT)}.outputs.job"
     step = _step(endpoint, chosen, operation)
     if "{job.id}" in operation.request.path:
         step["parameters"] = [{"name": "job_id", "in": "path", "value": job}]

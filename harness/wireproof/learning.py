@@ -39,7 +39,12 @@ def answers(endpoint: Endpoint, exchanges: Sequence[Exchange], prefix: str = "")
 
 def _answer(trace: Trace, question: str, stands: Any, seen: Any, where: Where, evidence: Sequence[int]) -> Answer:
     return Answer(
-        endpoint=trace.endpoint.name, question=question, stands=stands, seen=seen, where=where, evidence=tuple(evidence[:5])
+        endpoint=trace.endpoint.name,
+        question=question,
+        stands=stands,
+        seen=seen,
+        where=where,
+        evidence=tuple(evidence[:5]),
     )
 
 
@@ -51,12 +56,21 @@ def _problems(trace: Trace) -> Iterator[Answer]:
         met = [
             s
             for s in trace.seen
-            if s.reading and s.reading.alternative is None and s.reply and problem in s.reading.problems[:1] and "staged" not in s.exchange.purpose
+            if s.reading
+            and s.reading.alternative is None
+            and s.reply
+            and problem in s.reading.problems[:1]
+            and "staged" not in s.exchange.purpose
         ]
         codes = sorted({s.reply.status for s in met if s.reply})
         if met:
             yield _answer(
-                trace, f"with which code {problem.name} is told", list(problem.statuses), codes, problem.where, [s.seq for s in met]
+                trace,
+                f"with which code {problem.name} is told",
+                list(problem.statuses),
+                codes,
+                problem.where,
+                [s.seq for s in met],
             )
 
 
@@ -65,7 +79,14 @@ def _states(trace: Trace) -> Iterator[Answer]:
     for state in trace.endpoint.provider.states.values():
         found = [s.seq for job in trace.jobs for s in job.news if s.reading and state.word in s.reading.words]
         if found and not state.evidence.binds:
-            yield _answer(trace, f"whether there is a state {state.word}", state.evidence.confidence.value, "seen", state.where, found)
+            yield _answer(
+                trace,
+                f"whether there is a state {state.word}",
+                state.evidence.confidence.value,
+                "seen",
+                state.where,
+                found,
+            )
 
 
 def _early(trace: Trace) -> Iterator[Answer]:
@@ -73,12 +94,21 @@ def _early(trace: Trace) -> Iterator[Answer]:
     result = trace.endpoint.doing(Does.RESULT)
     if result is None:
         return
-    early = [s for s in trace.seen if "early" in s.exchange.purpose and s.reply and not (s.reading and s.reading.status is Status.SUCCEEDED)]
+    early = [
+        s
+        for s in trace.seen
+        if "early" in s.exchange.purpose and s.reply and not (s.reading and s.reading.status is Status.SUCCEEDED)
+    ]
     alternative = next((a for a in result.alternatives if not a.evidence.binds), None)
     if early and alternative is not None:
         codes = sorted({s.reply.status for s in early if s.reply})
         yield _answer(
-            trace, "what a result that is asked for too early is answered with", list(alternative.statuses), codes, alternative.where, [s.seq for s in early]
+            trace,
+            "what a result that is asked for too early is answered with",
+            list(alternative.statuses),
+            codes,
+            alternative.where,
+            [s.seq for s in early],
         )
 
 
@@ -90,7 +120,13 @@ def _types(trace: Trace) -> Iterator[Answer]:
                 continue
             taken: dict[str, list[int]] = {}
             for seen in trace.seen:
-                if seen.operation and seen.operation.does.bills and parameter.name in seen.values and seen.let_in and seen.reply:
+                if (
+                    seen.operation
+                    and seen.operation.does.bills
+                    and parameter.name in seen.values
+                    and seen.let_in
+                    and seen.reply
+                ):
                     kind = _kind(seen.values[parameter.name])
                     answer = "accepted" if seen.accepted else f"refused with {seen.reply.status}"
                     taken.setdefault(f"{kind}: {answer}", []).append(seen.seq)
@@ -106,7 +142,15 @@ def _types(trace: Trace) -> Iterator[Answer]:
 
 
 def _kind(value: Any) -> str:
-    table = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}
+    table = {
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+        str: "string",
+        list: "array",
+        dict: "object",
+        type(None): "null",
+    }
     return table[type(value)]
 
 
@@ -130,4 +174,3 @@ def proposal(run: Run, found: Sequence[Answer]) -> str:
             f"    evidence: {{source: live-run, read: {json.dumps(day)}, confidence: sample, note: {json.dumps(f'Seen in run {run.id}, exchanges ' + ', '.join(map(str, one.evidence)) + '.')}}}",
         ]
     return "\n".join(lines) + "\n"
-

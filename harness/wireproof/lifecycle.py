@@ -33,9 +33,7 @@ class Status(StrEnum):
     """Was there, and is forgotten after its retention."""
 
 
-FINAL = frozenset(
-    {Status.SUCCEEDED, Status.FAILED, Status.MODERATED, Status.CANCELED, Status.TIMED_OUT}
-)
+FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.MODERATED, Status.CANCELED, Status.TIMED_OUT})
 """Statuses that end the work. EXPIRED ends the record, and may follow any of them."""
 
 _AFTER_WORK = frozenset({Status.EXPIRED})

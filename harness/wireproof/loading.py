@@ -68,7 +68,11 @@ def _embedded(names: Sequence[str], seed: int) -> Iterator[tuple[str, Mapping[st
 
 
 def _run(
-    names: Sequence[str], options: LoadOptions, target: str | None, keys: Mapping[str, Secret], progress: Callable[[Progress], None]
+    names: Sequence[str],
+    options: LoadOptions,
+    target: str | None,
+    keys: Mapping[str, Secret],
+    progress: Callable[[Progress], None],
 ) -> Outcome:
     return command.run(
         names,

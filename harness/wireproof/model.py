@@ -875,9 +875,7 @@ class Summary:
     def __add__(self, other: Summary) -> Summary:
         if self.endpoint != other.endpoint:
             raise ValueError(f"{self.endpoint} and {other.endpoint} do not add up")
-        spent = self.spent if other.spent is None else (
-            other.spent if self.spent is None else self.spent + other.spent
-        )
+        spent = self.spent if other.spent is None else (other.spent if self.spent is None else self.spent + other.spent)
         return Summary(
             endpoint=self.endpoint,
             calls=self.calls + other.calls,

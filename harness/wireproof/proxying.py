@@ -18,14 +18,21 @@ from wireproof.probe.sender import Sender
 from wireproof.wire import requests
 
 MOST_BODY = 32 << 20
-_OWN = frozenset({"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "keep-alive", "expect"})
+_OWN = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "keep-alive", "expect"}
+)
 
 
 class Proxy:
     """A proxy on 127.0.0.1 to one target. `heard` is told every exchange; `exchanges` keeps them."""
 
     def __init__(
-        self, endpoints: tuple[Endpoint, ...], target: str, *, port: int = 0, heard: Callable[[Exchange], None] = lambda e: None
+        self,
+        endpoints: tuple[Endpoint, ...],
+        target: str,
+        *,
+        port: int = 0,
+        heard: Callable[[Exchange], None] = lambda e: None,
     ) -> None:
         self.endpoints = endpoints
         self.target = target.rstrip("/")

@@ -403,9 +403,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [encode(item) for item in value]
     if is_dataclass(value):
-        members = (
-            (name, getattr(value, name), default) for name, default in _members(cast(Any, type(value)))
-        )
+        members = ((name, getattr(value, name), default) for name, default in _members(cast(Any, type(value))))
         return {name: encode(item) for name, item, default in members if item != default}
     return str(value)
 
@@ -610,9 +608,7 @@ def _without_bodies(exchange: Exchange) -> Exchange:
     """The exchange with digests for bodies; what an error reply repeats of the request is masked."""
     call, reply = exchange.call, exchange.reply
     if reply is not None and reply.body:
-        kept = (
-            Redactor(_personal(call.body)).body(reply.body) if reply.status >= 400 else Digest.of(reply.body)
-        )
+        kept = Redactor(_personal(call.body)).body(reply.body) if reply.status >= 400 else Digest.of(reply.body)
         reply = replace(reply, body=kept)
     return replace(exchange, call=replace(call, body=call.body and Digest.of(call.body)), reply=reply)
 

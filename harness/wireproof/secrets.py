@@ -169,9 +169,7 @@ KEPT_HEADERS = frozenset(
 )
 """Headers kept with their values; of all others only the name is kept."""
 
-_NEVER_KEPT = re.compile(
-    r"auth|cookie|token|secret|passw|signature|api-?key|^x-key$|credential", re.IGNORECASE
-)
+_NEVER_KEPT = re.compile(r"auth|cookie|token|secret|passw|signature|api-?key|^x-key$|credential", re.IGNORECASE)
 """Names whose values are masked even when somebody asks to keep them."""
 
 _URL = re.compile(r"(?:https?|wss?):\\?/\\?/(?:[^\s\"'<>\\]++|\\/|\\u[0-9a-fA-F]{4})*+", re.IGNORECASE)
@@ -192,9 +190,7 @@ class Redactor:
     `keep` adds names to `KEPT_HEADERS`. Doing it twice changes nothing more.
     """
 
-    def __init__(
-        self, secrets: Iterable[str] = (), *, own: Iterable[str] = (), keep: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, secrets: Iterable[str] = (), *, own: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
         self._needles = _needles(map(_revealed, secrets))
         self._own = frozenset(map(_host, own))
         self._kept = KEPT_HEADERS | {name.lower() for name in keep}
@@ -222,9 +218,7 @@ class Redactor:
             return self.text(body.decode("latin-1")).encode("latin-1")
 
     def call(self, call: Call) -> Call:
-        return replace(
-            call, url=self.text(call.url), headers=self.headers(call.headers), body=self.body(call.body)
-        )
+        return replace(call, url=self.text(call.url), headers=self.headers(call.headers), body=self.body(call.body))
 
     def reply(self, reply: Reply) -> Reply:
         return replace(reply, headers=self.headers(reply.headers), body=self.body(reply.body))
@@ -277,9 +271,7 @@ def _names(query: str) -> str:
     """The query with its names and without its values. A part without `=` is taken for a value."""
     if len(query) < 2:
         return query
-    return "?" + "".join(
-        part if index % 2 else _name(part) for index, part in enumerate(_BETWEEN.split(query[1:]))
-    )
+    return "?" + "".join(part if index % 2 else _name(part) for index, part in enumerate(_BETWEEN.split(query[1:])))
 
 
 def _name(part: str) -> str:

@@ -111,7 +111,9 @@ def _one(endpoint: Endpoint, target: Target, options: CheckOptions, writer: RunW
 
 def could_not_tell(endpoint: Endpoint, why: str) -> Verdict:
     """A verdict that is none: the reason stands in its notes and in `stopped`."""
-    return Verdict(endpoint=endpoint.name, summary=Summary(endpoint=endpoint.name, stopped=f"could not tell: {why}"), notes=(why,))
+    return Verdict(
+        endpoint=endpoint.name, summary=Summary(endpoint=endpoint.name, stopped=f"could not tell: {why}"), notes=(why,)
+    )
 
 
 def target_of(endpoint: Endpoint, options: CheckOptions) -> Target:
@@ -127,7 +129,9 @@ def target_of(endpoint: Endpoint, options: CheckOptions) -> Target:
     own = {_host(server.url) for server in endpoint.provider.servers.values() if server.keyed}
     if not near and not options.live and _host(base) not in own:
         # A key of this host must not reach another one; only a loopback address is taken on trust.
-        raise UsageError(f"the key of {endpoint.provider.name} is sent only to {', '.join(sorted(own))} or to this machine, not to {base}")
+        raise UsageError(
+            f"the key of {endpoint.provider.name} is sent only to {', '.join(sorted(own))} or to this machine, not to {base}"
+        )
     paid = not near or options.budget is not None
     if paid and options.budget is None:
         raise UsageError(f"{base} costs money: say how much may be spent with --budget, e.g. --budget 0.50USD")
@@ -305,4 +309,3 @@ def exit_code(run: Run, fail_on: Severity = Severity.VIOLATION) -> int:
     if any(stop.startswith("could not tell") for stop in stops) or not run.exchanges:
         return 3
     return 4 if any(stops) else 0
-

@@ -30,7 +30,9 @@ def tour(console: Console, seed: int, report_dir: Path) -> int:
     run = _check(console, endpoints, seed, report_dir)
     terminal.show(run, console)
     (path,) = formats.write(run, ["html"], Path(run.folder))
-    _chapter(console, "4  A few jobs at once, timed from where they should have begun", "wireproof load all --plan smoke")
+    _chapter(
+        console, "4  A few jobs at once, timed from where they should have begun", "wireproof load all --plan smoke"
+    )
     _load(console, report_dir)
     console.print(Text(f"\n{len(run.exchanges)} calls judged in {time.monotonic() - began:.1f} s", "dim"))
     console.print(Text(f"report: {path}", "bold green"))
@@ -44,7 +46,9 @@ def _chapter(console: Console, title: str, command: str) -> None:
 def _lint(console: Console, endpoints: list[Endpoint]) -> None:
     found = lint(endpoints)
     mistakes = [finding for finding in found if finding.severity is Severity.VIOLATION]
-    console.print(f"{len(mistakes)} mistakes in the contracts, {len(found) - len(mistakes)} contradictions and open questions in the pages.")
+    console.print(
+        f"{len(mistakes)} mistakes in the contracts, {len(found) - len(mistakes)} contradictions and open questions in the pages."
+    )
 
 
 def _check(console: Console, endpoints: list[Endpoint], seed: int, report_dir: Path) -> Run:

@@ -43,7 +43,9 @@ def cover(trace: Trace) -> tuple[Cover, ...]:
 
 def _covered(kind: str, name: str, where: Where, evidence: Sequence[int], why_not: str) -> Cover:
     seen = bool(evidence)
-    return Cover(kind=kind, name=name, where=where, seen=seen, why_not="" if seen else why_not, evidence=tuple(evidence[:3]))
+    return Cover(
+        kind=kind, name=name, where=where, seen=seen, why_not="" if seen else why_not, evidence=tuple(evidence[:3])
+    )
 
 
 def _operations(trace: Trace) -> Iterator[Cover]:
@@ -63,7 +65,11 @@ def _operation_reason(does: Does) -> str:
 
 
 def _values(trace: Trace) -> Iterator[Cover]:
-    sent = [seen for seen in trace.seen if seen.operation and seen.operation.does.bills and seen.accepted and not seen.breaches]
+    sent = [
+        seen
+        for seen in trace.seen
+        if seen.operation and seen.operation.does.bills and seen.accepted and not seen.breaches
+    ]
     for choice in cases.choices(trace.endpoint):
         parameter = trace.endpoint.parameters[choice.parameter]
         found = [seen.seq for seen in sent if _made(trace.endpoint, choice, seen)]
@@ -71,8 +77,14 @@ def _values(trace: Trace) -> Iterator[Cover]:
     for rule in trace.endpoint.rules:
         if rule.kind is RuleKind.AMONG:
             for row in rule.rows:
-                hits = [s.seq for s in sent if all(same(s.values.get(n), v) for n, v in zip(rule.parameters, row, strict=True))]
-                yield _covered("value", f"{rule.name}={'x'.join(map(str, row))}", rule.where, hits, "was not sent, or not accepted")
+                hits = [
+                    s.seq
+                    for s in sent
+                    if all(same(s.values.get(n), v) for n, v in zip(rule.parameters, row, strict=True))
+                ]
+                yield _covered(
+                    "value", f"{rule.name}={'x'.join(map(str, row))}", rule.where, hits, "was not sent, or not accepted"
+                )
 
 
 def _made(endpoint: Endpoint, choice: Choice, seen: Seen) -> bool:
@@ -151,7 +163,9 @@ def _problems(trace: Trace) -> Iterator[Cover]:
     used = {name for operation in trace.endpoint.operations.values() for name in operation.problems}
     for name, problem in trace.endpoint.provider.problems.items():
         if name in used:
-            found = [s.seq for s in trace.seen if s.reading and name in {p.name for p in s.reading.problems} and _told(s)]
+            found = [
+                s.seq for s in trace.seen if s.reading and name in {p.name for p in s.reading.problems} and _told(s)
+            ]
             yield _covered("problem", name, problem.where, found, WHY_NOT.get(problem.kind, "was not met"))
 
 
@@ -162,7 +176,13 @@ def _told(seen: Seen) -> bool:
 def _outputs(trace: Trace) -> Iterator[Cover]:
     fetched = [e.seq for job in trace.jobs for e in job.media if e.reply and e.reply.status < 300]
     inline = [seq for job in trace.jobs for seq, _ in job.pictures if seq not in fetched]
-    yield _covered("output", "picture", trace.endpoint.outputs.where, [*fetched, *inline], "no picture was delivered or could be fetched")
+    yield _covered(
+        "output",
+        "picture",
+        trace.endpoint.outputs.where,
+        [*fetched, *inline],
+        "no picture was delivered or could be fetched",
+    )
     expired = [s.seq for job in trace.jobs for s in job.news if _after_retention(job, s)]
     record = trace.endpoint.provider.retention.record
     if record.seconds is not None:

@@ -71,9 +71,7 @@ def distance(a: Sequence[int], b: Sequence[int]) -> float:
 
 def extension(picture: Picture) -> str:
     """The extension to store it under, without a dot; `bin` for what a program might run or render."""
-    return {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif", "json": "json"}.get(
-        picture.magic, "bin"
-    )
+    return {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif", "json": "json"}.get(picture.magic, "bin")
 
 
 # ----------------------------------------------------------------------------------- the header
@@ -90,9 +88,7 @@ _MAGIC: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("json", re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*["{\[\]0-9tfn-])')),
     (
         "svg",
-        re.compile(
-            rb"(?:\xef\xbb\xbf)?\s*<(?!!doctype html|html)(?:.*<)?svg[\s>]", re.DOTALL | re.IGNORECASE
-        ),
+        re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?!!doctype html|html)(?:.*<)?svg[\s>]", re.DOTALL | re.IGNORECASE),
     ),
     ("html", re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|!--|" + _TAGS + rb"[\s/>])", re.IGNORECASE)),
 )
@@ -449,9 +445,7 @@ def _decoded(text: str, start: int, most: int) -> bytes:
         raise ValueError(f"base64 of {length} characters stands for more than {most} bytes")
     if foreign := _FOREIGN.search(text, start):
         at = foreign.start() - start
-        raise ValueError(
-            f"character {at} of the base64 is U+{ord(foreign[0]):04X}, which is not of its alphabet"
-        )
+        raise ValueError(f"character {at} of the base64 is U+{ord(foreign[0]):04X}, which is not of its alphabet")
     if length % 4:
         raise ValueError(f"base64 of {length} characters is not padded to a multiple of 4")
     try:

@@ -109,7 +109,9 @@ def _inline_type(job: JobTrace, seq: int, index: int) -> str:
     for seen in job.results:
         outputs = seen.reading.outputs if seen.reading else ()
         if seen.seq == seq and index < len(outputs) and (outputs[index].data or b"")[:5] == b"data:":
-            return (outputs[index].data or b"")[5:].split(b",", 1)[0].split(b";", 1)[0].decode("ascii", "replace").lower()
+            return (
+                (outputs[index].data or b"")[5:].split(b",", 1)[0].split(b";", 1)[0].decode("ascii", "replace").lower()
+            )
     return ""
 
 
@@ -219,7 +221,9 @@ def a_picture_can_be_decoded_to_its_end(job: JobTrace) -> Iterator[Finding]:
         bad = picture.magic not in ("png", "jpeg", "webp", "gif")
         if bad or picture.whole is False:
             yield finding(
-                f"the delivered file is {'no picture but ' + picture.magic if bad else 'cut off or damaged'}: {picture.trouble}"[:200],
+                f"the delivered file is {'no picture but ' + picture.magic if bad else 'cut off or damaged'}: {picture.trouble}"[
+                    :200
+                ],
                 subject="not a picture" if bad else "damaged",
                 where=job.endpoint.outputs.where,
                 evidence=[seq],

@@ -36,7 +36,9 @@ class Check:
 CHECKS: dict[str, Check] = {}
 
 
-def check(*, id: str, reads: type, trips_on: tuple[str, ...] = ()) -> Callable[[Callable[[Any], Iterator[Finding]]], Check]:
+def check(
+    *, id: str, reads: type, trips_on: tuple[str, ...] = ()
+) -> Callable[[Callable[[Any], Iterator[Finding]]], Check]:
     """Enter a function into the table of checks."""
 
     def enter(judge: Callable[[Any], Iterator[Finding]]) -> Check:

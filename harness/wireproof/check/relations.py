@@ -62,11 +62,7 @@ def _picture(job: JobTrace) -> Any:
 def _is_pair(relation: Relation, one: JobTrace, other: JobTrace) -> bool:
     """Whether two jobs are the two sides of a relation and differ in nothing else."""
     touched = {*relation.first, *relation.second}
-    return (
-        _has(one, relation.first)
-        and _has(other, relation.second)
-        and _rest(one, touched) == _rest(other, touched)
-    )
+    return _has(one, relation.first) and _has(other, relation.second) and _rest(one, touched) == _rest(other, touched)
 
 
 def _has(job: JobTrace, change: Mapping[str, Any]) -> bool:
@@ -84,7 +80,11 @@ def _rest(job: JobTrace, touched: set[str]) -> dict[str, Any]:
 
 
 def _unlike(relation: Relation, one: JobTrace, other: JobTrace, expected: str, actual: str) -> Finding:
-    seqs = [seq for job in (one, other) for seq in ([job.submit.seq] if job.submit else []) + [s for s, _ in job.pictures][:1]]
+    seqs = [
+        seq
+        for job in (one, other)
+        for seq in ([job.submit.seq] if job.submit else []) + [s for s, _ in job.pictures][:1]
+    ]
     return finding(
         f"{relation.says or relation.name} {actual.capitalize()} came.",
         subject=relation.name,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word
-from wireproof.generate import cases
 from wireproof.model import Confidence, Credential, Does, Evidence, Finding, Kind, Means, Problem, Severity, Where
 from wireproof.wire import bodies
 from wireproof.wire.bodies import MISSING
@@ -16,7 +15,9 @@ from wireproof.wire.requests import Breach
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
 
-PASSING = frozenset({Kind.RATE_LIMITED, Kind.TOO_MANY_JOBS, Kind.OUT_OF_CREDITS, Kind.OVERLOADED, Kind.TIMEOUT, Kind.BROKEN})
+PASSING = frozenset(
+    {Kind.RATE_LIMITED, Kind.TOO_MANY_JOBS, Kind.OUT_OF_CREDITS, Kind.OVERLOADED, Kind.TIMEOUT, Kind.BROKEN}
+)
 """Problems that say nothing about the request: the account or the host is at its limit."""
 
 
@@ -121,7 +122,11 @@ def _asked_early(seen: Seen) -> bool:
     return "early" in seen.exchange.purpose
 
 
-@check(id="RPL002", reads=Seen, trips_on=("missing-field", "wrong-type", "null-field", "number-as-text", "cost-missing", "progress-out-of-range"))
+@check(
+    id="RPL002",
+    reads=Seen,
+    trips_on=("missing-field", "wrong-type", "null-field", "number-as-text", "cost-missing", "progress-out-of-range"),
+)
 def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
     """A reply has every documented field, each of its documented type.
 
@@ -169,7 +174,12 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
     parse error that hides the real answer.
     """
     reading, reply = seen.reading, seen.reply
-    if reading is None or reply is None or not reply.body or reply.status not in codes(seen.endpoint, reading.operation):
+    if (
+        reading is None
+        or reply is None
+        or not reply.body
+        or reply.status not in codes(seen.endpoint, reading.operation)
+    ):
         return
     wanted = _wanted_media(seen)
     declared = (reply.header("content-type") or "").partition(";")[0].strip().lower()
@@ -216,7 +226,9 @@ def _wanted_media(seen: Seen) -> set[str]:
         return set()
     chosen = reading.alternative
     if chosen is not None:
-        pictures = {a.media for a in reading.operation.alternatives if reply.status in a.statuses and a.media == "image"}
+        pictures = {
+            a.media for a in reading.operation.alternatives if reply.status in a.statuses and a.media == "image"
+        }
         # A body that is neither JSON nor a picture is measured by the picture that the operation promises.
         return pictures if pictures and chosen.media == "json" and reading.body is MISSING else {chosen.media}
     alternatives = {a.media for a in reading.operation.alternatives if reply.status in a.statuses}
@@ -240,7 +252,11 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
         return
     if _tells_of_the_job(seen):
         return
-    if reply.status < 500 and not _is_staged(seen) and any(p.kind in PASSING and reply.status in p.statuses for p in of_kinds(seen, frozenset(Kind))):
+    if (
+        reply.status < 500
+        and not _is_staged(seen)
+        and any(p.kind in PASSING and reply.status in p.statuses for p in of_kinds(seen, frozenset(Kind)))
+    ):
         return
     breach = seen.breaches[0] if seen.breaches else None
     documented = [p for p in proper if p.evidence.binds]
@@ -266,7 +282,11 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
 def _looked_up_first(seen: Seen) -> bool:
     """Whether a host may have looked for the job before it looked at the key: no contract states the order."""
     asks = seen.operation is not None and seen.operation.does.asks
-    return asks and not seen.let_in and any(p.kind is Kind.UNKNOWN_JOB for p in (seen.reading.problems if seen.reading else ()))
+    return (
+        asks
+        and not seen.let_in
+        and any(p.kind is Kind.UNKNOWN_JOB for p in (seen.reading.problems if seen.reading else ()))
+    )
 
 
 def _group(seen: Seen) -> str:
@@ -340,7 +360,11 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
         )
 
 
-@check(id="REQ001", reads=Seen, trips_on=("bound-not-enforced", "enum-not-enforced", "required-not-enforced", "type-not-enforced"))
+@check(
+    id="REQ001",
+    reads=Seen,
+    trips_on=("bound-not-enforced", "enum-not-enforced", "required-not-enforced", "type-not-enforced"),
+)
 def what_the_contract_forbids_is_refused(seen: Seen) -> Iterator[Finding]:
     """A request that breaks a documented rule is refused.
 
@@ -431,7 +455,11 @@ def _blamed(refused: list[Seen], fine: set[str]) -> Iterator[tuple[str, list[See
 
 
 def _suspects(seen: Seen, fine: set[str]) -> list[str]:
-    return [name for name, value in seen.values.items() if name in seen.endpoint.parameters and _spelt(name, value) not in fine]
+    return [
+        name
+        for name, value in seen.values.items()
+        if name in seen.endpoint.parameters and _spelt(name, value) not in fine
+    ]
 
 
 def _repeated_ids(trace: Trace) -> set[int]:
@@ -495,7 +523,11 @@ def a_good_key_stays_good(trace: Trace) -> Iterator[Finding]:
     Clients stop for good when they are told that their key is wrong. A gateway that hands on the trouble of
     its own suppliers under this code turns a bad minute into an outage.
     """
-    ours = [seen for seen in trace.seen if seen.exchange.credential is Credential.GOOD and seen.operation and seen.operation.auth]
+    ours = [
+        seen
+        for seen in trace.seen
+        if seen.exchange.credential is Credential.GOOD and seen.operation and seen.operation.auth
+    ]
     denied = [seen for seen in ours if seen.reply is not None and seen.reply.status == 401 and not expected_kinds(seen)]
     if not any(seen.accepted and not seen.is_error for seen in ours):
         return
@@ -543,7 +575,9 @@ def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
     A client that has lost or mistyped an id otherwise polls a job that does not exist, or takes somebody
     else's result for its own.
     """
-    asked = [s for s in trace.seen if asks_after_nobody(s) and s.let_in and s.reply is not None and s.operation is not None]
+    asked = [
+        s for s in trace.seen if asks_after_nobody(s) and s.let_in and s.reply is not None and s.operation is not None
+    ]
     repeated = len(asked) > 1 and all(s.reply is not None and s.reply.status >= 500 for s in asked)
     for seen in asked:
         proper = of_kinds(seen, frozenset({Kind.UNKNOWN_JOB, Kind.GONE}))

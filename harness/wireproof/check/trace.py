@@ -105,13 +105,20 @@ class JobTrace:
     @property
     def taken(self) -> bool:
         """Whether the host accepted it."""
-        return self.submit is not None and self.submit.reading is not None and self.submit.reading.alternative is not None
+        return (
+            self.submit is not None and self.submit.reading is not None and self.submit.reading.alternative is not None
+        )
 
     @property
     def told(self) -> Iterator[tuple[Seen, Status]]:
         """Every canonical status that was told to the job's owner, in order."""
         for seen in self.news:
-            if seen.let_in and seen.exchange.credential is not Credential.OTHER and seen.reading and seen.reading.status is not None:
+            if (
+                seen.let_in
+                and seen.exchange.credential is not Credential.OTHER
+                and seen.reading
+                and seen.reading.status is not None
+            ):
                 yield seen, seen.reading.status
 
     @property
@@ -191,9 +198,7 @@ def _read(endpoint: Endpoint, exchange: Exchange, prefix: str, job: JobTrace | N
         values = asked.values if own or job is None else job.values
         reading = replies.read(endpoint, asked.operation, exchange.reply, values) if exchange.reply else None
         breaches = tuple(requests.breaches(endpoint, asked)) if own else ()
-        yield Seen(
-            exchange=exchange, endpoint=endpoint, asked=asked, breaches=breaches, reading=reading, values=values
-        )
+        yield Seen(exchange=exchange, endpoint=endpoint, asked=asked, breaches=breaches, reading=reading, values=values)
 
 
 def _labels(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str) -> dict[int, str]:

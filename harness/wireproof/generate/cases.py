@@ -169,7 +169,7 @@ def _texts(parameter: Parameter) -> Iterator[Choice]:
     for bound, size in sizes.items():
         yield Choice(name, (str(plain) * (size // max(1, len(str(plain))) + 1))[:size], f"{name}.{bound}")
     if not sizes:
-        yield Choice(name, plain if plain else "a lighthouse", f"{name} given")
+        yield Choice(name, plain or "a lighthouse", f"{name} given")
 
 
 def _show(value: Any) -> str:
@@ -396,4 +396,3 @@ def from_example(endpoint: Endpoint, example: Example) -> Case:
     """A sample of the page as a request, without what it breaks."""
     known = {n: v for n, v in example.parameters.items() if n in endpoint.parameters and not _steers(endpoint, n)}
     return Case(values=known, purpose=f"sample {example.name}", covers=(f"sample {example.name}",))
-

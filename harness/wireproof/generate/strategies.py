@@ -21,7 +21,9 @@ from wireproof.spec.values import effective, matters
 T = TypeVar("T")
 Values = dict[str, Any]
 
-READABLE = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=120).filter(str.strip)
+READABLE = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=120).filter(
+    str.strip
+)
 FAR = (1, 2, 7, 1000, 10**9)
 """How far outside a bound a value is drawn."""
 
@@ -71,7 +73,11 @@ def _text(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[str]:
         return st.from_regex(schema["pattern"], fullmatch=True)
     low, high = max(1, schema.get("minLength", 1)), schema.get("maxLength", 400)
     plain = READABLE.filter(lambda text: low <= len(text) <= high)
-    return st.one_of(plain, st.just("a lighthouse at dusk"[:high].ljust(low, "x")), st.just("x" * high if high <= 2000 else "x" * 400))
+    return st.one_of(
+        plain,
+        st.just("a lighthouse at dusk"[:high].ljust(low, "x")),
+        st.just("x" * high if high <= 2000 else "x" * 400),
+    )
 
 
 def valid(endpoint: Endpoint) -> st.SearchStrategy[Values]:
@@ -92,7 +98,9 @@ def valid(endpoint: Endpoint) -> st.SearchStrategy[Values]:
             if row is not None:
                 whole |= dict(zip(rule.parameters, row, strict=True))
         full = effective(endpoint, whole)
-        return {n: v for n, v in whole.items() if endpoint.parameters[n].required or matters(endpoint.parameters[n], full)}
+        return {
+            n: v for n, v in whole.items() if endpoint.parameters[n].required or matters(endpoint.parameters[n], full)
+        }
 
     return st.tuples(drawn, chosen).map(joined)
 
@@ -118,7 +126,9 @@ def _further(endpoint: Endpoint, parameter: Parameter) -> list[st.SearchStrategy
         start = {**cases.base(endpoint), **cases.satisfying(parameter.matters, endpoint)}
         return strategy.map(
             lambda wrong: cases.Case(
-                values={**start, parameter.name: wrong}, purpose=f"invalid: {parameter.name}.{keyword}", covers=(f"{parameter.name}.{keyword}",)
+                values={**start, parameter.name: wrong},
+                purpose=f"invalid: {parameter.name}.{keyword}",
+                covers=(f"{parameter.name}.{keyword}",),
             )
         )
 
@@ -127,7 +137,12 @@ def _further(endpoint: Endpoint, parameter: Parameter) -> list[st.SearchStrategy
     if "maximum" in schema:
         found.append(cased("maximum", st.sampled_from(FAR).map(lambda far: schema["maximum"] + far)))
     if "enum" in schema and "string" in cases.types(schema):
-        found.append(cased("enum", st.sampled_from(["none-of-these", "999:1", "null", "x"]).filter(lambda v: v not in schema["enum"])))
+        found.append(
+            cased(
+                "enum",
+                st.sampled_from(["none-of-these", "999:1", "null", "x"]).filter(lambda v: v not in schema["enum"]),
+            )
+        )
     kinds = cases.types(schema)
     wrong: list[Any] = [{"a": 1}, {"deep": {"er": []}}]
     if "array" not in kinds:
@@ -147,7 +162,14 @@ def search(
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
 
     @hypothesis.seed(seed)
-    @settings(max_examples=examples, phases=phases, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
+    @settings(
+        max_examples=examples,
+        phases=phases,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
     @hypothesis.given(strategy)
     def run(drawn: T) -> None:
         if trial(drawn):

@@ -108,7 +108,9 @@ class Mock:
     @property
     def is_plain(self) -> bool:
         """Whether nothing stands between a good call and the contract's own answer."""
-        return self.moods.quiet and not (self.limits or self._staged or self.hurry) and type(self.manners) is Manners
+        if self.limits or self._staged or self.hurry:
+            return False
+        return self.moods.quiet and type(self.manners) is Manners
 
     def key(self, provider: str, role: str = "main") -> str:
         """A key that the mock takes. Each role is an account of its own; `mood:NAME` one that meets that mood."""

@@ -77,6 +77,12 @@ class Job:
         return self.outcome
 
 
+_LINES = 1000
+"""Of a book that are kept."""
+_FOLD = 16 * _LINES
+"""Jobs from which on the older half is booked as one sum."""
+
+
 class Entry(NamedTuple):
     """One line of an account's book."""
 
@@ -95,10 +101,6 @@ class Account:
 
     name: str
     deposited: Decimal
-    spent: Decimal = Decimal(0)
-    reserved: Decimal = Decimal(0)
-    refunded: Decimal = Decimal(0)
-    """What was reserved and given back."""
     jobs: int = 0
     """Jobs taken so far: the number of the next one."""
     forbidden: bool = False
@@ -107,42 +109,123 @@ class Account:
     """Times of the calls that a limit counts, by the limit's name."""
     chance: random.Random = field(default_factory=random.Random)
     """The stream that decides about its jobs, in the order in which they are taken."""
-    _book: deque[tuple[float, str, Decimal, int | None]] = field(default_factory=lambda: deque(maxlen=1000))
+    _unbilled: int = 0
+    """Jobs that run and will not be charged: when they end, the balance grows."""
+    _new: list[Lean] = field(default_factory=list)
+    """Jobs that are not in the books yet."""
+    _fold_at: int = _FOLD
+    _book: deque[tuple[float, str, Decimal, int | None]] = field(default_factory=lambda: deque(maxlen=_LINES))
     _running: list[tuple[float, int, Decimal, bool]] = field(default_factory=list)
+    _balance: Decimal = Decimal(0)
+    _spent: Decimal = Decimal(0)
+    _reserved: Decimal = Decimal(0)
+    _refunded: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        self._balance = self.deposited
 
     @property
     def balance(self) -> Decimal:
         """What may still be spent."""
-        return self.deposited - self.spent - self.reserved
+        return self._balance
+
+    @property
+    def spent(self) -> Decimal:
+        """What ended jobs have cost."""
+        self._catch_up()
+        return self._spent
+
+    @property
+    def reserved(self) -> Decimal:
+        """What running jobs may cost."""
+        self._catch_up()
+        return self._reserved
+
+    @property
+    def refunded(self) -> Decimal:
+        """What was reserved and given back."""
+        self._catch_up()
+        return self._refunded
 
     @property
     def book(self) -> list[Entry]:
         """The last entries."""
+        self._catch_up()
         return [Entry(*entry) for entry in self._book]
 
     def deposit(self, amount: Decimal, now: float) -> None:
         """Put money in; a negative amount takes out, at most the balance."""
         amount = max(amount, -self.balance)
+        self._catch_up()
         self.deposited += amount
+        self._balance += amount
         self._book.append((now, "deposit", amount, None))
 
     def reserve(self, cost: Decimal, ends: float, billed: bool, now: float = 0.0) -> None:
         """Put the price of a job aside until it ends; then it is spent, or given back."""
-        self.reserved += cost
+        self._catch_up()
+        self._balance -= cost
+        self._reserved += cost
+        self._unbilled += not billed
         heapq.heappush(self._running, (ends, self.jobs, cost, billed))
         self._book.append((now, "reserve", cost, self.jobs))
         self.jobs += 1
 
+    def left(self, now: float) -> Decimal:
+        """What may be spent by then."""
+        if self._unbilled:
+            self.settle(now)
+        return self._balance
+
+    def take(self, lean: Lean) -> None:
+        """Reserve for a job of the short cut, which is charged for sure: the balance is right at once, the
+        books when somebody looks."""
+        self.jobs += 1
+        self._balance = lean[9]
+        self._new.append(lean)
+        if len(self._new) >= self._fold_at:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Book the older half of the new jobs as one sum, but for those that still run. The lines that they
+        would have in the book are older than the last ones, which are all it keeps."""
+        half = len(self._new) // 2
+        until = self._new[half][4]
+        done = [one for one in self._new[:half] if one[6] <= until]
+        self._new = [*(one for one in self._new[:half] if one[6] > until), *self._new[half:]]
+        self._spent += sum(one[8] for one in done)
+        self._fold_at = max(_FOLD, 2 * len(self._new))
+
+    def _catch_up(self) -> None:
+        """Bring the books up to the last job: the same entries as if each had been booked when it was taken."""
+        if not self._new:
+            return
+        new, self._new = self._new, []
+        running = sorted([*self._running, *((one[6], one[2], one[8], True) for one in new)])
+        done, book = 0, self._book.append
+        for one in new:
+            while running[done][0] <= one[4] and running[done][1] < one[2]:
+                self._end(*running[done])
+                done += 1
+            self._reserved += one[8]
+            book((one[4], "reserve", one[8], one[2]))
+        self._running = running[done:]
+
+    def _end(self, ended: float, job: int, cost: Decimal, billed: bool) -> None:
+        self._reserved -= cost
+        if billed:
+            self._spent += cost
+        else:
+            self._refunded += cost
+            self._balance += cost
+            self._unbilled -= 1
+        self._book.append((ended, "spend" if billed else "refund", cost, job))
+
     def settle(self, now: float) -> None:
         """Book every job that has ended by now."""
+        self._catch_up()
         while self._running and self._running[0][0] <= now:
-            ended, job, cost, billed = heapq.heappop(self._running)
-            self.reserved -= cost
-            if billed:
-                self.spent += cost
-            else:
-                self.refunded += cost
-            self._book.append((ended, "spend" if billed else "refund", cost, job))
+            self._end(*heapq.heappop(self._running))
 
     def in_flight(self, now: float) -> int:
         """Jobs that have not ended yet."""
@@ -157,6 +240,7 @@ class Account:
 
     def next_end(self) -> float | None:
         """When the next job ends."""
+        self._catch_up()
         return self._running[0][0] if self._running else None
 
 
@@ -172,6 +256,8 @@ class Memory:
         """Jobs dropped for want of room before their retention was over."""
         self.plans: list[Plan] = []
         """What the jobs that are kept in short go by."""
+        self.due = -math.inf
+        """Before this time nothing is to be forgotten. Clock seconds."""
         self._jobs: dict[str, Job | Lean] = {}
         self._order: deque[str] = deque()
 
@@ -179,6 +265,7 @@ class Memory:
         """Forget everything."""
         self._jobs.clear()
         self._order.clear()
+        self.due = -math.inf
         self.forgotten = 0
 
     def add(self, job: Job) -> None:
@@ -188,11 +275,17 @@ class Memory:
     def add_lean(self, id: str, lean: Lean) -> None:
         """Keep a job in short."""
         self._jobs[id] = lean
-        self._append(id)
+        self._order.append(id)
+        if len(self._jobs) > self.most:
+            self._make_room()
 
     def _append(self, id: str) -> None:
         self._order.append(id)
+        self._make_room()
+
+    def _make_room(self) -> None:
         while len(self._jobs) > self.most:
+            self.due = -math.inf
             if self._jobs.pop(self._order.popleft(), None) is not None:
                 self.forgotten += 1
 
@@ -210,9 +303,12 @@ class Memory:
         """Drop the oldest jobs whose record and media are both over."""
         while self._order:
             kept = self._jobs.get(self._order[0])
-            if kept is not None and now < self._over(kept):
-                return
+            if kept is not None:
+                self.due = self._over(kept)
+                if now < self.due:
+                    return
             self._jobs.pop(self._order.popleft(), None)
+        self.due = -math.inf
 
     def _over(self, kept: Job | Lean) -> float:
         """When a job and what it delivered are both gone. Clock seconds."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote
 
 import jsonschema_rs
@@ -39,13 +40,17 @@ MOST_ORIGINS = 64
 """Addresses by which one mock is called; more of them take the long way."""
 MOST_ENDED = 4096
 """Replies about ended jobs that are kept ready."""
+_LONG_S = "\u017f"
+"""A letter that a search without regard to case takes for an s."""
 _MOOD = b"x-wireproof-mood"
 _decode = msgspec.json.Decoder().decode
 
 Fields = Mapping[bytes, bytes]
+Template = tuple[bytes, ...]
+"""A reply about a job: what stands between the places of its id."""
 Lean = tuple[int, str, int, bytes, float, float, float, int, Decimal, Decimal]
 """A job as the short cut keeps it: number of its plan, account, number, body, taken, end of the queue, end,
-seed, cost, balance. It is made into a `Job` whenever somebody wants to look at it. Nothing in it can refer
+throw, cost, balance. It is made into a `Job` whenever somebody wants to look at it. Nothing in it can refer
 to it, so that the garbage collector has no work with a million of them."""
 
 
@@ -59,76 +64,67 @@ class Plan:
     operation: Operation
     prefix: str
     header: bytes
-    good: Callable[[Any], bool]
+    read: Callable[[bytes], str]
+    """The free words and addresses in a body. Raises where it is not plainly good."""
     make_id: Callable[[int], str]
     marked: str
     """An id of the right length that no job has."""
-    mark: bytes
     number: int
     """Which plan of its mock it is."""
     price: Decimal | None
     """What every job costs; None where that depends on what it asks for."""
-    billed: bool
-    texts: tuple[str, ...]
-    """Parameters that hold free text."""
-    fetches: bool
-    """Whether it is given addresses of pictures."""
     waits: tuple[float, ...]
     works: tuple[float, ...]
     kept: float
     """Seconds from the end of a job until it and its media are both gone."""
-    replies: dict[str, bytes | None] = field(default_factory=dict)
-    """By the origin that the client used: the reply to a submit, with the marked id; None: not this way."""
+    replies: dict[str, Template | None] = field(default_factory=dict)
+    """By the origin that the client used: the reply to a submit; None: not this way."""
+    taken: int = 0
+    """Jobs that it took."""
 
     def submit(self, account: Account, origin: str, body: bytes, now: float) -> bytes | None:
         """Take a job and answer; None leaves the call to the engine."""
-        if len(body) > MOST_BODY or (self.fetches and b".invalid" in body.lower()):
+        if len(body) > MOST_BODY:
             return None
         try:
-            values = _decode(body)
+            words = self.read(body).lower()
         except (msgspec.DecodeError, RecursionError, ValueError):
             return None
-        if not self.good(values):
-            return None
-        for name in self.texts:
-            text = values.get(name)
-            if text and ("nsfw" in (low := str(text).lower()) or "[mood:" in low):
-                return None  # it may decide what becomes of the job
-        reply = self.replies.get(origin, b"")
-        if not reply:
-            reply = self.prepare(origin) if reply == b"" else None
-        cost = self.price if self.price is not None else self._cost(values)
-        account.settle(now)
-        left = account.balance - cost
-        if reply is None or left < 0:
+        if "nsfw" in words or "[mood:" in words or ".invalid" in words or _LONG_S in words:
+            return None  # they may decide what becomes of the job
+        parts = self.replies[origin] if origin in self.replies else self.prepare(origin)
+        cost = self.price if self.price is not None else self._cost(_decode(body))
+        left = account.left(now) - cost
+        if parts is None or left < 0:
             return None
         throw = account.chance.getrandbits(dice.BITS)
-        number = account.jobs
         queued = now + self.waits[throw & 1023]
         ends = queued + self.works[throw >> 10 & 1023]
         id = self.make_id(throw)
-        account.reserve(cost, ends, self.billed, now)
-        lean = (self.number, account.name, number, body, now, queued, ends, dice.seed(throw), cost, left)
+        lean = (self.number, account.name, account.jobs, body, now, queued, ends, throw, cost, left)
+        account.take(lean)
         memory = self.mock.memory
-        memory.forget(now)
+        if now >= memory.due:
+            memory.forget(now)
         memory.add_lean(id, lean)
-        return reply.replace(self.mark, id.encode())
+        self.taken += 1
+        return id.encode().join(parts)
 
     def _cost(self, values: dict[str, Any]) -> Decimal:
         price = price_of(self.endpoint, values)
         return price.amount if price else Decimal(0)
 
-    def prepare(self, origin: str) -> bytes | None:
+    def prepare(self, origin: str) -> Template | None:
         """The template for an origin: rendered for two jobs that have nothing but their id in common."""
         if len(self.replies) >= MOST_ORIGINS:
             return None
         self.replies[origin] = made = self.template(origin, self.operation, 0.0)
         return made
 
-    def template(self, origin: str, operation: Operation, age: float) -> bytes | None:
-        """What an operation says of a job of that age, ready but for the id; None where it says more."""
+    def template(self, origin: str, operation: Operation, age: float) -> Template | None:
+        """What an operation says of a job of that age; None where it says more than its id."""
         first, second = (self._rendered(origin, operation, age, other) for other in (False, True))
-        return first if first == second else None
+        return tuple(first.split(self.marked.encode())) if first == second else None
 
     def _rendered(self, origin: str, operation: Operation, age: float, other: bool) -> bytes:
         taken = 5000.0 if other else 0.0
@@ -154,7 +150,7 @@ class Plan:
 
     def job(self, id: str, lean: Lean) -> Job:
         """The job that was kept in short."""
-        _, account, number, body, taken, queued, ends, seed, cost, balance = lean
+        _, account, number, body, taken, queued, ends, throw, cost, balance = lean
         values = _decode(body)
         retention = self.endpoint.provider.retention
         full = effective(self.endpoint, values)
@@ -172,9 +168,9 @@ class Plan:
             outcome=Status.SUCCEEDED,
             why="The model could not finish the request.",
             outputs=outputs_of(self.endpoint, values),
-            seed=self.mock.seed_of(self.endpoint, full, seed),
+            seed=self.mock.seed_of(self.endpoint, full, dice.seed(throw)),
             cost=cost,
-            billed=self.billed,
+            billed=True,
             record_for=retention.record.seconds,
             media_for=self.mock.media_life(self.endpoint, full),
             balance=balance,
@@ -187,10 +183,10 @@ class Question:
 
     plan: Plan
     operation: Operation
-    ready: dict[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
+    ready: dict[str, tuple[Template | None, Template | None]] = field(default_factory=dict)
     """By origin: the replies for queued and for running jobs."""
 
-    def phases(self, origin: str) -> tuple[bytes | None, bytes | None]:
+    def phases(self, origin: str) -> tuple[Template | None, Template | None]:
         if origin not in self.ready and len(self.ready) < MOST_ORIGINS:
             made = (self.plan.template(origin, self.operation, 0.5), self.plan.template(origin, self.operation, 1.5))
             self.ready[origin] = made
@@ -206,9 +202,8 @@ class Quick:
         self._plans: dict[bytes, Plan] = {}
         self._questions: list[tuple[bytes, bytes, dict[int, Question], Operation]] = []
         self._accounts: dict[bytes, Account] = {}
-        self.counts: Counter[tuple[str, int]] = Counter()
-        """Calls that it answered, by operation and status code."""
-        self._ended: dict[tuple[bytes, str, str], bytes] = {}
+        self._told_counts: Counter[tuple[str, int]] = Counter()
+        self._ended: dict[tuple[bytes, str], bytes] = {}
         mock.memory.plans.clear()
         for host in mock.hosts:
             for prefix in (f"/{host.prefix}", ""):
@@ -218,7 +213,18 @@ class Quick:
         """What was kept belongs to jobs and accounts that are no more."""
         self._accounts.clear()
         self._ended.clear()
-        self.counts.clear()
+        self._told_counts.clear()
+        for plan in self.mock.memory.plans:
+            plan.taken = 0
+
+    @property
+    def counts(self) -> Counter[tuple[str, int]]:
+        """Calls that it answered, by operation and status code."""
+        found = Counter(self._told_counts)
+        for plan in self.mock.memory.plans:
+            if plan.taken:
+                found[plan.operation.name, plan.operation.alternatives[0].statuses[0]] += plan.taken
+        return found
 
     def _serve(self, host: Host, prefix: str) -> None:
         for endpoint in host.endpoints:
@@ -249,10 +255,7 @@ class Quick:
         if plan is None or method != b"POST":
             return None
         account = self._account(fields.get(plan.header), plan.host)
-        whole = None if account is None else plan.submit(account, origin, body, now)
-        if whole is not None:
-            self.counts[plan.operation.name, plan.operation.alternatives[0].statuses[0]] += 1
-        return whole
+        return None if account is None else plan.submit(account, origin, body, now)
 
     def _account(self, given: bytes | None, host: Host) -> Account | None:
         """The account behind the value of the key's header; one that may do nothing has no short cut."""
@@ -273,7 +276,7 @@ class Quick:
                 if lean is not None:
                     whole = self._phase(questions, operation, target, id, lean, fields, origin, now)
                     if whole is not None:
-                        self.counts[operation.name, int(whole[9:12])] += 1
+                        self._told_counts[operation.name, int(whole[9:12])] += 1
                     return whole
         return None
 
@@ -287,22 +290,22 @@ class Quick:
         if account is None or account.name != lean[1]:
             return None
         if now >= lean[6]:
-            return self._end(target, id, lean, plan, given, origin, now)
+            return self._end(target, lean, plan, given, origin, now)
         question = questions.get(plan.number)
         if question is None:
             own = plan.endpoint.operations.get(operation.name, operation)
             question = questions[plan.number] = Question(plan, own)
         ready = question.phases(origin)[now >= lean[5]]
-        return ready.replace(plan.mark, id.encode()) if ready is not None else None
+        return id.encode().join(ready) if ready is not None else None
 
     def _end(
-        self, target: bytes, id: str, lean: Lean, plan: Plan, given: bytes | None, origin: str, now: float
+        self, target: bytes, lean: Lean, plan: Plan, given: bytes | None, origin: str, now: float
     ) -> bytes | None:
         """The reply about an ended job: made once by the engine, and kept for a while."""
         kept = plan.endpoint.provider.retention.record.seconds
         if kept is not None and now >= lean[6] + kept:
             return None
-        known = self._ended.get((target, origin, id))
+        known = self._ended.get((target, origin))
         if known is not None or given is None:
             return known
         headers = ((plan.header.decode("ascii"), given.decode("latin-1")),)
@@ -312,7 +315,7 @@ class Quick:
         made = framed(answer.reply, keep=True) + answer.reply.body
         if len(self._ended) >= MOST_ENDED:
             del self._ended[next(iter(self._ended))]
-        self._ended[target, origin, id] = made
+        self._ended[target, origin] = made
         return made
 
 
@@ -338,6 +341,8 @@ def _plan(mock: Mock, host: Host, endpoint: Endpoint, operation: Operation, pref
     make_id = dice.ids(provider.id_pattern)
     price = endpoint.price
     fixed = price is None or all(term.per == "request" and not term.when for term in price.terms)
+    if price is not None and billed_of(price, Status.SUCCEEDED.value) not in ("full", "maybe", "unknown"):
+        return None
     plan = Plan(
         mock=mock,
         host=host,
@@ -345,18 +350,14 @@ def _plan(mock: Mock, host: Host, endpoint: Endpoint, operation: Operation, pref
         operation=operation,
         prefix=prefix,
         header=provider.auth.header.lower().encode(),
-        good=jsonschema_rs.validator_for(_schema(endpoint), validate_formats=True).is_valid,
+        read=reader(_schema(endpoint), [p.name for p in endpoint.parameters.values() if not _closed(p)]),
         make_id=make_id,
         marked="~" * len(make_id(0)),
-        mark=b"~" * len(make_id(0)),
         number=number,
         price=None,
-        texts=tuple(p.name for p in endpoint.parameters.values() if not _closed(p)),
-        fetches=any(kind == "media" for kind in _kinds(endpoint)),
         waits=dice.times(endpoint.timing.queue),
         works=dice.times(endpoint.timing.run),
         kept=_kept(mock, endpoint),
-        billed=price is None or billed_of(price, Status.SUCCEEDED.value) in ("full", "maybe", "unknown"),
     )
     plan.price = plan._cost({}) if fixed else None  # noqa: SLF001 - it is being made
     return plan if len({len(make_id(1 << bit)) for bit in range(0, dice.BITS, 7)}) == 1 else None
@@ -366,12 +367,6 @@ def _closed(parameter: Parameter) -> bool:
     """Whether a parameter takes no text of the caller's own."""
     types = parameter.schema.get("type", "")
     return "enum" in parameter.schema or types in ("integer", "number", "boolean")
-
-
-def _kinds(endpoint: Endpoint) -> list[str]:
-    """What the parameters of an endpoint are, in the words of its model."""
-    meant = endpoint.model.parameters
-    return [meant[p.canonical].kind for p in endpoint.parameters.values() if p.canonical and p.canonical in meant]
 
 
 def _kept(mock: Mock, endpoint: Endpoint) -> float:
@@ -396,3 +391,84 @@ def _anchored(schema: Mapping[str, Any]) -> dict[str, Any]:
     if "pattern" in plain:
         plain["pattern"] = f"^(?:{plain['pattern']})$"
     return plain
+
+
+# ------------------------------------------------------------------------------- reading bodies
+
+
+def reader(schema: Mapping[str, Any], spoken: Sequence[str]) -> Callable[[bytes], str]:
+    """What reads a body that obeys the schema of an object, and gives the text of its `spoken` members; it
+    raises for every body that does not, and may for one that does in an odd way. Where the schema says
+    more than types can, it is slower."""
+    try:
+        fields = [_member(name, inner, name in schema["required"]) for name, inner in schema["properties"].items()]
+        body = msgspec.defstruct("Body", fields, forbid_unknown_fields=True, kw_only=True, gc=False)
+    except (NotTyped, TypeError, ValueError):
+        return _by_schema(schema, spoken)
+    decode = msgspec.json.Decoder(body).decode
+    if len(spoken) == 1 and schema["properties"][spoken[0]].get("type") == "string" and spoken[0] in schema["required"]:
+        word = attrgetter(spoken[0])
+        return lambda raw: word(decode(raw))
+    return lambda raw: "\n".join([str(getattr(value, name)) for value in [decode(raw)] for name in spoken])
+
+
+def _by_schema(schema: Mapping[str, Any], spoken: Sequence[str]) -> Callable[[bytes], str]:
+    good = jsonschema_rs.validator_for(dict(schema), validate_formats=True).is_valid
+
+    def read(body: bytes) -> str:
+        values = _decode(body)
+        if not good(values):
+            raise ValueError("this breaks a rule")
+        return "\n".join([str(values.get(name)) for name in spoken])
+
+    return read
+
+
+class NotTyped(Exception):
+    """A schema that types do not express."""
+
+
+def _member(name: str, schema: Mapping[str, Any], required: bool) -> Any:
+    kind = _type(schema)
+    return (name, kind) if required else (name, kind | msgspec.UnsetType, msgspec.UNSET)
+
+
+_TYPES: Mapping[str, Any] = {"string": str, "integer": int, "boolean": bool, "number": float}
+_BOUNDS = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
+_LENGTHS = {"minLength": "min_length", "maxLength": "max_length"}
+_WORDLESS = frozenset({"title", "description", "examples", "example", "deprecated"})
+"""What a schema says to people."""
+
+
+def _type(schema: Mapping[str, Any]) -> Any:
+    """The type of the values that a schema allows. Raises NotTyped."""
+    said = {key: value for key, value in schema.items() if key not in _WORDLESS}
+    name = said.pop("type", None)
+    if "enum" in said or "const" in said:
+        return _choice(name, said)
+    if name == "array":
+        return _list(said)
+    if name not in _TYPES:
+        raise NotTyped
+    names = {**_LENGTHS, "pattern": "pattern"} if name == "string" else _BOUNDS
+    if not said.keys() <= names.keys():
+        raise NotTyped
+    meta = {names[key]: value for key, value in said.items()}
+    return Annotated[_TYPES[name], msgspec.Meta(**meta)] if meta else _TYPES[name]
+
+
+def _choice(name: Any, said: dict[str, Any]) -> Any:
+    words = said.pop("enum", None) or [said.pop("const")]
+    plain = name in (None, "string", "integer") and all(type(word) in (str, int) for word in words)
+    if said or not plain or (name and any(type(word) is not _TYPES[name] for word in words)):
+        raise NotTyped
+    return Literal[tuple(words)]
+
+
+def _list(said: dict[str, Any]) -> Any:
+    items = said.pop("items", None)
+    names = {"minItems": "min_length", "maxItems": "max_length"}
+    if items is None or not said.keys() <= names.keys():
+        raise NotTyped
+    inner = list[_type(items)]  # type: ignore[misc]  # made of data
+    return Annotated[inner, msgspec.Meta(**{names[key]: value for key, value in said.items()})] if said else inner

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, cast
 
 from wireproof.clock import Clock, RealClock
 from wireproof.mock.answer import Engine, OnEffect, OnExchange
-from wireproof.mock.connection import BODY, HEAD, IDLE, LINGER, LINGERING, SILENT, SLICE, Connection
+from wireproof.mock.connection import BODY, HEAD, IDLE, LINGER, LINGERING, MOST_HEADS, SILENT, SLICE, Connection, Head
 from wireproof.mock.framing import DEFAULT_LIMITS, Headers, Limits
 
 Quick: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], str, bytes, float], bytes | None]
@@ -72,6 +72,9 @@ class MockServer:
         heard = on_exchange is None or on_quick is not None
         self.quick: Quick | None = getattr(engine, "quick", None) if heard else None
         self.on_quick = on_quick
+        self.heads: dict[bytes, Head] = {}
+        """Header blocks that were parsed before, for the short cut: most calls of a client differ in nothing
+        else than their first line and their body."""
         self.scheme = "http" if tls is None else "https"
         self.netloc = ""
         self.slice = min(SLICE, limits.head)
@@ -138,6 +141,8 @@ class MockServer:
         self.tick = self.loop.time()
         for connection in list(self.connections):
             connection.check(self.tick)
+        if len(self.heads) >= MOST_HEADS:
+            self.heads.clear()
         self._sweeper = self.loop.call_later(self.limits.sweep, self._sweep)
 
 

@@ -15,7 +15,6 @@ from wireproof.spec.values import spell
 from wireproof.wire import requests
 from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
 
-
 EARLY = "result asked for early"
 """Purpose of asking for a result before it can be there: hosts differ in what they answer."""
 
@@ -103,7 +102,9 @@ def _by_a_stranger(stage: Stage, known: Known, label: str) -> Story:
     for does in (Does.STATUS, Does.RESULT):
         operation = stage.endpoint.doing(does)
         if operation is not None and operation.auth:
-            yield ask_after(stage, operation, known.id, label, "asked without a key", known.links, credential=Credential.NONE)
+            yield ask_after(
+                stage, operation, known.id, label, "asked without a key", known.links, credential=Credential.NONE
+            )
 
 
 def ask_after(
@@ -120,7 +121,12 @@ def ask_after(
     link = (links or {}).get(operation.link or "")
     link = link if link and operation.follow != "template" and stage.dialogue.follow(link) else None
     call = requests.build(
-        stage.endpoint, operation, stage.base, job=id, key=key or (stage.key if credential is Credential.GOOD else None), link=link
+        stage.endpoint,
+        operation,
+        stage.base,
+        job=id,
+        key=key or (stage.key if credential is Credential.GOOD else None),
+        link=link,
     )
     return Want(
         call=call, at=stage.clock.now(), operation=operation.name, job=label, purpose=purpose, credential=credential
@@ -191,7 +197,11 @@ def without_key(stage: Stage, values: Mapping[str, Any], *, few: bool = False) -
         if not operation.auth or operation.does in (Does.OTHER, Does.ACCOUNT, Does.UPLOAD):
             continue
         id = stage.new_id(f"key:{operation.name}")
-        for credential, key in ((Credential.NONE, None), (Credential.MALFORMED, "no-key-at-all"), (Credential.UNKNOWN, nobody)):
+        for credential, key in (
+            (Credential.NONE, None),
+            (Credential.MALFORMED, "no-key-at-all"),
+            (Credential.UNKNOWN, nobody),
+        ):
             if few and credential is not Credential.NONE and operation.does is not Does.SUBMIT:
                 continue
             call = requests.build(stage.endpoint, operation, stage.base, values=values, job=id, key=key)
@@ -209,7 +219,9 @@ def unknown_ids(stage: Stage) -> Iterator[Want]:
     for operation in stage.endpoint.operations.values():
         if operation.does.asks:
             ids = [("well-formed", stage.new_id(f"unknown:{operation.name}"))]
-            if not any(f.canonical == "job.id" and {"format", "pattern"} & set(f.schema) for f in operation.request.fields):
+            if not any(
+                f.canonical == "job.id" and {"format", "pattern"} & set(f.schema) for f in operation.request.fields
+            ):
                 ids.append(("odd", "wireproof-no-such-job"))
             for name, id in ids:
                 yield ask_after(stage, operation, id, None, f"{operation.name} of an unknown id ({name})")
@@ -248,7 +260,11 @@ def others(stage: Stage) -> Iterator[Want]:
     """Operations that belong to no job and need nothing but their address."""
     for operation in stage.endpoint.operations.values():
         request = operation.request
-        if operation.does in (Does.OTHER, Does.ACCOUNT) and request.envelope == "none" and "{job.id}" not in request.path:
+        if (
+            operation.does in (Does.OTHER, Does.ACCOUNT)
+            and request.envelope == "none"
+            and "{job.id}" not in request.path
+        ):
             call = requests.build(stage.endpoint, operation, stage.base, key=stage.key if operation.auth else None)
             yield Want(
                 call=call,
@@ -263,7 +279,9 @@ def bad_requests(stage: Stage, operation: Operation, cases: Iterator[Any]) -> It
     """Requests that the contract forbids, one rule at a time."""
     for i, case in enumerate(cases):
         id = stage.new_id(f"bad:{operation.name}:{i}")
-        call = requests.build(stage.endpoint, operation, stage.base, values=case.values, job=id, key=stage.key, body=case.body)
+        call = requests.build(
+            stage.endpoint, operation, stage.base, values=case.values, job=id, key=stage.key, body=case.body
+        )
         yield Want(call=call, at=stage.clock.now(), operation=operation.name, purpose=case.purpose, paid=True)
 
 

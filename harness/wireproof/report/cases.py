@@ -58,9 +58,7 @@ def _plan(run: Run, verdict: Verdict) -> Case:
     why = untold(run, verdict)
     if not why:
         return Case(group="plan", name="the plan was carried out")
-    return Case(
-        group="plan", name="the plan was carried out", fate=Fate.ERROR, kind="could not tell", message=why
-    )
+    return Case(group="plan", name="the plan was carried out", fate=Fate.ERROR, kind="could not tell", message=why)
 
 
 def _fact(cover: Cover) -> Case:

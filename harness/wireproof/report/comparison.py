@@ -53,9 +53,7 @@ def headline(told: Document) -> str:
     """What the comparison amounts to, in one sentence."""
     hosts = [name.partition("/")[0] for name in told["endpoints"]]
     counts = ", ".join(
-        f"{len(found)} {word}"
-        for word in BREAKS
-        if (found := [d for d in told["differences"] if d["breaks"] == word])
+        f"{len(found)} {word}" for word in BREAKS if (found := [d for d in told["differences"] if d["breaks"] == word])
     )
     return f"{told['title']} at {', '.join(hosts)}: {counts or 'no differences'}"
 
@@ -233,9 +231,7 @@ def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 def plain(told: Document) -> str:
     """The same as plain text, 120 columns wide, without colours."""
-    console = Console(
-        file=io.StringIO(), width=120, color_system=None, force_terminal=False, legacy_windows=False
-    )
+    console = Console(file=io.StringIO(), width=120, color_system=None, force_terminal=False, legacy_windows=False)
     console.print(terminal(told))
     written = console.file
     assert isinstance(written, io.StringIO)  # we handed it in
@@ -292,10 +288,7 @@ def _markdown(told: Document) -> Iterator[str]:
     yield "## What nobody says\n"
     yield from (f"- {prose(cut(says, _CELL))}" for says in unknown(told))
     yield "\n## Contradictions and gaps of the hosts' own documents\n"
-    yield from (
-        f"- **{prose(n['endpoint'])}**: {prose(n['says'])} ({prose(where(n['where']))})"
-        for n in told["notes"]
-    )
+    yield from (f"- **{prose(n['endpoint'])}**: {prose(n['says'])} ({prose(where(n['where']))})" for n in told["notes"])
     yield "\n## Method\n"
     yield from (f"- {prose(says)}" for says in METHOD)
 
@@ -325,9 +318,7 @@ def html(told: Document) -> str:
         lstrip_blocks=True,
     )
     assert environment.loader is not None  # given above
-    style = "".join(
-        environment.loader.get_source(environment, name)[0] for name in ("run.css", "compare.css")
-    )
+    style = "".join(environment.loader.get_source(environment, name)[0] for name in ("run.css", "compare.css"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("compare.html.j2").render(
         page=_page(told),
@@ -370,9 +361,7 @@ def _card(told: Document, cost: Mapping[str, Any]) -> dict[str, Any]:
         "price": line(money(cost["money"], "no price stated")),
         "normalised": line(money(cost["normalised"], f"unknown in {told['currency']}")),
         "doubt": line(doubt(cost)),
-        "measured": [f"{name} {line(cell)}" for name, cell in zip(HEAD[1:], found[1:], strict=True)]
-        if found
-        else [],
+        "measured": [f"{name} {line(cell)}" for name, cell in zip(HEAD[1:], found[1:], strict=True)] if found else [],
         "where": line(where(cost["where"])),
     }
 

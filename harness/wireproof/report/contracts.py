@@ -65,7 +65,17 @@ def page(endpoint: Endpoint) -> RenderableType:
         f"kept      job {_span(provider.retention.record.seconds)}, picture {_span(provider.retention.media.seconds)}\n",
         f"polling   every {_span(provider.poll.every.seconds)}, given up after {_span(provider.poll.deadline.seconds)}\n",
     )
-    return Group(head, _parameters(endpoint), Text(), _operations(endpoint), Text(), _states(endpoint), Text(), _problems(endpoint), Text())
+    return Group(
+        head,
+        _parameters(endpoint),
+        Text(),
+        _operations(endpoint),
+        Text(),
+        _states(endpoint),
+        Text(),
+        _problems(endpoint),
+        Text(),
+    )
 
 
 def _span(seconds: float | None) -> str:
@@ -104,11 +114,17 @@ def takes(parameter: Parameter) -> str:
     words = kind if isinstance(kind, str) else " or ".join(kind)
     if isinstance(schema.get("items"), Mapping):
         words = f"list of {schema['items'].get('type', 'anything')}"
-    return words + "".join(_bounds(schema)) + (f", only with {_condition(parameter.matters)}" if parameter.matters else "")
+    return (
+        words + "".join(_bounds(schema)) + (f", only with {_condition(parameter.matters)}" if parameter.matters else "")
+    )
 
 
 def _bounds(schema: Mapping[str, Any]) -> Iterable[str]:
-    for low, high, unit in (("minimum", "maximum", ""), ("minLength", "maxLength", " characters"), ("minItems", "maxItems", " items")):
+    for low, high, unit in (
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+    ):
         if low in schema or high in schema:
             yield f" {schema.get(low, '…')} to {schema.get(high, '…')}{unit}"
     if "format" in schema:
@@ -165,7 +181,11 @@ def linted(findings: Sequence[Finding]) -> RenderableType:
     """Findings of lint, one line each, by file and line."""
     lines = [_line(finding) for finding in sorted(findings, key=lambda f: (f.where.file, f.where.line, f.check))]
     counts = Counter(finding.severity for finding in findings)
-    total = ", ".join(f"{counts[severity]} {severity.value}{'s' if counts[severity] != 1 else ''}" for severity in Severity if counts[severity])
+    total = ", ".join(
+        f"{counts[severity]} {severity.value}{'s' if counts[severity] != 1 else ''}"
+        for severity in Severity
+        if counts[severity]
+    )
     return Group(*lines, Text(total or "nothing found", "dim"))
 
 

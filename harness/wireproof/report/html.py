@@ -112,9 +112,7 @@ def _page(run: Run) -> dict[str, Any]:
         "jobs": _jobs(run),
         "matrix": _matrix(run),
         "spend": _spend(run),
-        "notes": [
-            (line(verdict.endpoint), [line(note) for note in verdict.notes]) for verdict in run.verdicts
-        ],
+        "notes": [(line(verdict.endpoint), [line(note) for note in verdict.notes]) for verdict in run.verdicts],
         "method": [(name, line(value)) for name, value in _method(run)],
     }
 
@@ -133,9 +131,7 @@ def _facts(run: Run) -> list[str]:
 
 def _spent(run: Run) -> str:
     known, unknown = spending(run)
-    parts = [str(money) for money in known] + (
-        [f"{counted(unknown, 'job')} of unknown cost"] if unknown else []
-    )
+    parts = [str(money) for money in known] + ([f"{counted(unknown, 'job')} of unknown cost"] if unknown else [])
     if parts:
         return " + ".join(parts)
     return "unknown" if any(verdict.summary.jobs for verdict in run.verdicts) else "nothing"
@@ -154,9 +150,7 @@ def _card(run: Run, number: int, verdict: Verdict) -> dict[str, Any]:
         "sign": _SIGN[said],
         "why": line(untold(run, verdict)),
         "counts": [
-            (severity.value, counted(n, NOUN[severity]))
-            for severity, n in tally(verdict.findings).items()
-            if n
+            (severity.value, counted(n, NOUN[severity])) for severity, n in tally(verdict.findings).items() if n
         ],
         "calls": counted(verdict.summary.calls, "call"),
         "jobs": counted(verdict.summary.jobs, "job"),
@@ -251,8 +245,7 @@ def _coverage(number: int, verdict: Verdict, kinds: Iterable[str]) -> dict[str, 
 
 def _names(covers: list[Cover]) -> dict[str, Any]:
     rows = [
-        (line(cover.kind), line(cover.name), line(str(cover.where)) if cover.where.file else "")
-        for cover in covers
+        (line(cover.kind), line(cover.name), line(str(cover.where)) if cover.where.file else "") for cover in covers
     ]
     return {"rows": rows[:NAMED], "more": max(0, len(rows) - NAMED)}
 

@@ -23,9 +23,7 @@ def render(run: Run) -> str:
 
 
 def _totals(suites: list[Xml.Element]) -> dict[str, str]:
-    totals = {
-        name: str(sum(int(s.get(name, "0")) for s in suites)) for name in ("tests", "failures", "errors")
-    }
+    totals = {name: str(sum(int(s.get(name, "0")) for s in suites)) for name in ("tests", "failures", "errors")}
     return {**totals, "time": _seconds(sum(float(s.get("time", "0")) for s in suites))}
 
 

@@ -17,9 +17,7 @@ SHOWN = 2_000
 """How many characters of a body a report shows."""
 
 _LONE = re.compile("[\ud800-\udfff]")
-_SECRET_NAME = re.compile(
-    r"auth|cookie|token|secret|password|credential|api[-_]?key|x-key|signature", re.IGNORECASE
-)
+_SECRET_NAME = re.compile(r"auth|cookie|token|secret|password|credential|api[-_]?key|x-key|signature", re.IGNORECASE)
 _SECRET_VALUE = re.compile(
     r"(?i)([?&;](?:[\w.-]*(?:key|token|secret|signature|credential|password)[\w.-]*)=)[^&#;\s'\"]+"
 )
@@ -49,7 +47,7 @@ def body(data: bytes, content_type: str = "") -> str:
 
 
 def _weighed(digest: Digest, content_type: str) -> str:
-    kind = line(content_type.split(";")[0].strip()) or "binary"
+    kind = line(content_type.split(";", maxsplit=1)[0].strip()) or "binary"
     return f"[{kind}, {digest.size:,} bytes, sha256 {digest.sha256}]"
 
 
@@ -81,9 +79,7 @@ def address(url: str) -> str:
 def document(value: Any, *, indent: int | None = None) -> str:
     """The value as strict, pure-ASCII JSON: exact amounts as text, no NaN, no half characters."""
     separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(
-        _strict(value), ensure_ascii=True, allow_nan=False, indent=indent, separators=separators
-    )
+    return json.dumps(_strict(value), ensure_ascii=True, allow_nan=False, indent=indent, separators=separators)
 
 
 def _strict(value: Any) -> Any:

@@ -92,9 +92,7 @@ def counted(number: int, noun: str) -> str:
 
 def tally_words(findings: Iterable[Finding]) -> str:
     """`2 violations, 1 question`; `no findings` when there is none."""
-    return (
-        ", ".join(counted(n, NOUN[severity]) for severity, n in tally(findings).items() if n) or "no findings"
-    )
+    return ", ".join(counted(n, NOUN[severity]) for severity, n in tally(findings).items() if n) or "no findings"
 
 
 def spend_words(summary: Summary) -> str:

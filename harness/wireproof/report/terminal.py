@@ -51,9 +51,7 @@ _MOST = 50
 
 def render(run: Run) -> str:
     """The same as plain text, 100 columns wide, without colours."""
-    console = Console(
-        file=io.StringIO(), width=100, color_system=None, force_terminal=False, legacy_windows=False
-    )
+    console = Console(file=io.StringIO(), width=100, color_system=None, force_terminal=False, legacy_windows=False)
     show(run, console)
     written = console.file
     assert isinstance(written, io.StringIO)  # we handed it in
@@ -167,9 +165,7 @@ def _show_coverage(coverage: tuple[Cover, ...], console: Console) -> None:
     for reason, covers in unseen(coverage).items():
         names = ", ".join(f"{cover.kind} {cover.name}" for cover in covers[:_EACH])
         rest = f" and {len(covers) - _EACH} more" if len(covers) > _EACH else ""
-        _print(
-            console, Text.assemble(("not exercised: ", "yellow"), line(f"{names}{rest}: {reason}")), left=4
-        )
+        _print(console, Text.assemble(("not exercised: ", "yellow"), line(f"{names}{rest}: {reason}")), left=4)
 
 
 def _show_notes(notes: Iterable[str], console: Console) -> None:

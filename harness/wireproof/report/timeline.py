@@ -207,11 +207,7 @@ def _mark(exchange: Exchange, scale: _Scale) -> Mark:
     return Mark(
         x=begun,
         width=round(max(ended - begun, 1.5), 1),
-        shape="media"
-        if exchange.operation == "media"
-        else "submit"
-        if exchange.call.method == "POST"
-        else "ask",
+        shape="media" if exchange.operation == "media" else "submit" if exchange.call.method == "POST" else "ask",
         good=exchange.broke is None and exchange.reply is not None and exchange.reply.status < 400,
         seq=exchange.seq,
         title=f"#{exchange.seq} {line(exchange.operation or exchange.call.method)}: {line(answer(exchange))}",
@@ -221,9 +217,7 @@ def _mark(exchange: Exchange, scale: _Scale) -> Mark:
 def _bands(exchanges: Sequence[Exchange], words: Sequence[str], scale: _Scale) -> Iterator[Band]:
     """From each answer that told a state to the next that told another; the last one stays open."""
     heard = [
-        (scale(e.at + e.took), *told)
-        for e, told in zip(exchanges, _told(exchanges, words), strict=True)
-        if told[0]
+        (scale(e.at + e.took), *told) for e, told in zip(exchanges, _told(exchanges, words), strict=True) if told[0]
     ]
     changed = [point for number, point in enumerate(heard) if not number or heard[number - 1][1] != point[1]]
     for number, (x, word, colour) in enumerate(changed):

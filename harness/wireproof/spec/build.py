@@ -54,7 +54,9 @@ from wireproof.spec import reading
 from wireproof.spec.page import Page
 from wireproof.spec.words import places
 
-OURS = frozenset({"required", "is", "matters", "otherwise", "unique", "calls_out", "random", "says", "evidence", "facts"})
+OURS = frozenset(
+    {"required", "is", "matters", "otherwise", "unique", "calls_out", "random", "says", "evidence", "facts"}
+)
 """Keys of a parameter that are not JSON Schema's."""
 
 
@@ -176,7 +178,9 @@ def _states(page: Page, nodes: Mapping[str, Any], base: Evidence) -> dict[str, S
             word,
             Status(node if isinstance(node, str) else node["status"]),
             not isinstance(node, str) and node.get("initial", False),
-            page.evidence(None if isinstance(node, str) else node.get("evidence"), f"/states/{_escape(word)}/evidence", base),
+            page.evidence(
+                None if isinstance(node, str) else node.get("evidence"), f"/states/{_escape(word)}/evidence", base
+            ),
             page.where(f"/states/{_escape(word)}"),
         )
         for word, node in nodes.items()
@@ -392,7 +396,8 @@ def _operation(page: Page, name: str, node: Mapping[str, Any], base: Evidence) -
         if problem not in page.value["problems"]:
             guess = reading.nearest(problem, page.value["problems"])
             page.wrong(
-                f"{pointer}/problems/{i}", f"no problem is called {problem!r}" + (f"; did you mean {guess}?" if guess else "")
+                f"{pointer}/problems/{i}",
+                f"no problem is called {problem!r}" + (f"; did you mean {guess}?" if guess else ""),
             )
     return Operation(
         name=name,

@@ -222,19 +222,11 @@ _TABLE: Mapping[tuple[str, str], Judge] = {
     ("parameter", "required"): _required,
     ("parameter", "type"): _if_lost("a type that was taken is refused", "more types are taken"),
     ("parameter", "values"): _if_lost("a value that was taken is refused", "more values are taken"),
-    ("parameter", "default"): _always(
-        Impact.CHANGED, "the same request, leaving it out, gives another result"
-    ),
+    ("parameter", "default"): _always(Impact.CHANGED, "the same request, leaving it out, gives another result"),
     ("parameter", "random"): _always(Impact.CHANGED, "another value asks for chance"),
     ("parameter", "matters"): _always(Impact.CHANGED, "it has its effect under another condition"),
-    **{
-        ("parameter", word): _if_lower(*_LESS)
-        for word in ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
-    },
-    **{
-        ("parameter", word): _if_higher(*_MORE)
-        for word in ("minimum", "exclusiveMinimum", "minLength", "minItems")
-    },
+    **{("parameter", word): _if_lower(*_LESS) for word in ("maximum", "exclusiveMaximum", "maxLength", "maxItems")},
+    **{("parameter", word): _if_higher(*_MORE) for word in ("minimum", "exclusiveMinimum", "minLength", "minItems")},
     ("parameter", ""): _restricted,
     ("rule", "holds"): _restricted,
     ("operation", "offered"): _offered,
@@ -243,12 +235,8 @@ _TABLE: Mapping[tuple[str, str], Judge] = {
     ("operation", "key"): _always(Impact.BREAKING, "who asks with or without a key is treated otherwise"),
     ("operation", "unknown fields"): _policy,
     ("operation", "follow"): _always(Impact.CHANGED, "whether the address is handed out or built"),
-    ("reply", "status"): _if_lost(
-        "clients decide by the status code", "another status code may come as well"
-    ),
-    ("reply", "media"): _if_lost(
-        "clients read the other kind of body", "another kind of body may come as well"
-    ),
+    ("reply", "status"): _if_lost("clients decide by the status code", "another status code may come as well"),
+    ("reply", "media"): _if_lost("clients read the other kind of body", "another kind of body may come as well"),
     ("reply", ""): _told,
     ("state", "word"): _words,
     ("state", "status"): _always(Impact.CHANGED, "jobs begin in another state"),

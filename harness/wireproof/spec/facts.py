@@ -94,9 +94,7 @@ def text(value: Any) -> str:
     """A value as a person reads it: no quotes around words, JSON otherwise."""
     if isinstance(value, str):
         return value or '""'
-    if isinstance(value, list) and all(
-        isinstance(one, (str, int)) and not isinstance(one, bool) for one in value
-    ):
+    if isinstance(value, list) and all(isinstance(one, (str, int)) and not isinstance(one, bool) for one in value):
         return ", ".join(map(str, value))
     return json.dumps(value, ensure_ascii=False)
 
@@ -279,9 +277,7 @@ def _operations(endpoint: Endpoint) -> Iterator[Fact]:
         if request.envelope != "none":
             policy, proof = request.unknown_fields, request.unknown_evidence
             unsaid = policy == "unknown"
-            yield fact(
-                "unknown fields", policy, replace(proof, confidence=Confidence.UNKNOWN) if unsaid else proof
-            )
+            yield fact("unknown fields", policy, replace(proof, confidence=Confidence.UNKNOWN) if unsaid else proof)
         if operation.link:
             yield fact("follow", operation.follow)
 
@@ -375,13 +371,9 @@ def _states(endpoint: Endpoint) -> Iterator[Fact]:
             yield _state(status.value, "word", [word], state.evidence, state.where)
     first = [state for state in provider.states.values() if state.initial]
     if first:
-        yield _state(
-            "first", "status", sorted(s.status.value for s in first), first[0].evidence, first[0].where
-        )
+        yield _state("first", "status", sorted(s.status.value for s in first), first[0].evidence, first[0].where)
     if provider.moves:
-        moves = {
-            f"{_status(endpoint, move.before)} → {_status(endpoint, move.after)}" for move in provider.moves
-        }
+        moves = {f"{_status(endpoint, move.before)} → {_status(endpoint, move.after)}" for move in provider.moves}
         weakest = max(provider.moves, key=lambda move: list(Confidence).index(move.evidence.confidence))
         yield _state("moves", "moves", sorted(moves), weakest.evidence, provider.moves[0].where)
 
@@ -446,11 +438,7 @@ def _kind(kind: str, problems: list[Problem]) -> Iterator[Fact]:
         known = sorted(words - {"unknown"})
         yield fact(aspect, known or ["unknown"], concluded(first.evidence, known=bool(known)))
     told = {
-        in_body(p)
-        for one in problems
-        if one.shape
-        for p, node in places(one.shape.schema)
-        if node.get("is") in _SAID
+        in_body(p) for one in problems if one.shape for p, node in places(one.shape.schema) if node.get("is") in _SAID
     }
     if told:
         yield fact("message at", sorted(told))
@@ -476,9 +464,7 @@ def _job(endpoint: Endpoint) -> Iterator[Fact]:
     provider = endpoint.provider
     ours = Evidence(confidence=Confidence.INFERRED)
     starts = [op for op in endpoint.operations.values() if op.does.bills]
-    unique = next(
-        (f for op in starts for f in op.request.fields if f.unique and f.canonical == "job.id"), None
-    )
+    unique = next((f for op in starts for f in op.request.fields if f.unique and f.canonical == "job.id"), None)
     proof, where = (unique.evidence, unique.where) if unique else (ours, provider.where)
     maker = "the caller" if unique else "the host"
     yield _about("job", "id made by", maker, maker, proof, where)
@@ -487,9 +473,7 @@ def _job(endpoint: Endpoint) -> Iterator[Fact]:
     if provider.id_pattern:
         yield _about("job", "id form", provider.id_pattern, provider.id_pattern, ours, provider.where)
     shown = {"submit": "refused at submit", "run": "taken, and the job fails"}[provider.refused_at]
-    yield _about(
-        "job", "bad parameter", provider.refused_at, shown, provider.refused_evidence, provider.where
-    )
+    yield _about("job", "bad parameter", provider.refused_at, shown, provider.refused_evidence, provider.where)
     for name, data in provider.channels.items():
         if name == "http":  # the plain way, which every host offers
             continue
@@ -510,9 +494,7 @@ def _job(endpoint: Endpoint) -> Iterator[Fact]:
 
 
 def _about(topic: str, subject: str, value: Any, shown: str, proof: Evidence, where: Where) -> Fact:
-    return Fact(
-        topic=topic, subject=subject, aspect="is", value=value, shown=shown, evidence=proof, where=where
-    )
+    return Fact(topic=topic, subject=subject, aspect="is", value=value, shown=shown, evidence=proof, where=where)
 
 
 def _spans(endpoint: Endpoint) -> Iterator[Fact]:
@@ -557,9 +539,7 @@ def _spans(endpoint: Endpoint) -> Iterator[Fact]:
 def _span(topic: str, subject: str, span: Span) -> Fact:
     unsaid = span.seconds is None
     proof = replace(span.evidence, confidence=Confidence.UNKNOWN) if unsaid else span.evidence
-    return replace(
-        _about(topic, subject, span.seconds, duration(span.seconds), proof, span.where), aspect="seconds"
-    )
+    return replace(_about(topic, subject, span.seconds, duration(span.seconds), proof, span.where), aspect="seconds")
 
 
 def duration(seconds: float | None) -> str:
@@ -613,13 +593,7 @@ def price_words(price: Price) -> str:
     parts = []
     for term in price.terms:
         what = {"request": "a job", "output": "a result"}.get(term.per, f"each of {term.of}")
-        beyond = (
-            f" beyond the first {term.beyond}"
-            if term.beyond > 1
-            else " beyond the first"
-            if term.beyond
-            else ""
-        )
+        beyond = f" beyond the first {term.beyond}" if term.beyond > 1 else " beyond the first" if term.beyond else ""
         until = f" up to {term.up_to}" if term.up_to else ""
         when = f" when {_condition(term.when)}" if term.when else ""
         parts.append(f"{plain(term.amount)} {price.unit} {what}{beyond}{until}{when}")
@@ -641,9 +615,7 @@ def _outputs(endpoint: Endpoint) -> Iterator[Fact]:
     sized = [_size(endpoint, rule.width, rule.height, rule.ratio) for rule in outputs.sizes]
     stated = [words for words in sized if words]
     if stated:
-        yield _about(
-            "output", "size", stated, text(stated), outputs.sizes[0].evidence, outputs.sizes[0].where
-        )
+        yield _about("output", "size", stated, text(stated), outputs.sizes[0].evidence, outputs.sizes[0].where)
     yield _about(
         "output",
         "key for pictures",

@@ -34,9 +34,7 @@ def lint(endpoints: Sequence[Endpoint], day: date | None = None) -> tuple[Findin
     """
     heard: dict[str, Finding] = {}
     for owner, rule, finding in _hear(endpoints, day):
-        told = replace(
-            finding, check=rule.id, severity=rule.severity, endpoint=owner, where=_line(finding.where)
-        )
+        told = replace(finding, check=rule.id, severity=rule.severity, endpoint=owner, where=_line(finding.where))
         heard.setdefault(told.key, told)
     return tuple(sorted(heard.values(), key=_order))
 

@@ -82,11 +82,15 @@ def load(file: Path) -> Endpoint:
     trouble: list[Mistake] = []
     protocol = provider = model = None
     try:
-        protocol, provider = _protocol(_companion(page, file.parent / "protocol.yaml", f"{provider_name}/protocol.yaml"))
+        protocol, provider = _protocol(
+            _companion(page, file.parent / "protocol.yaml", f"{provider_name}/protocol.yaml")
+        )
     except ContractError as error:
         trouble += error.mistakes
     try:
-        model = _model(_companion(page, file.parent.parent / "models" / f"{model_name}.yaml", f"models/{model_name}.yaml"))
+        model = _model(
+            _companion(page, file.parent.parent / "models" / f"{model_name}.yaml", f"models/{model_name}.yaml")
+        )
     except ContractError as error:
         trouble += error.mistakes
     if protocol is None or provider is None or model is None:
@@ -104,7 +108,9 @@ def _companion(page: Page, beside: Path, name: str) -> Path:
         if candidate.is_file():
             return candidate
     where = page.where("/provider" if name.endswith("protocol.yaml") else "/model")
-    raise ContractError([Mistake(where.file, where.line, where.pointer, f"there is no {name} beside it or in any specs room")])
+    raise ContractError(
+        [Mistake(where.file, where.line, where.pointer, f"there is no {name} beside it or in any specs room")]
+    )
 
 
 @functools.lru_cache(maxsize=64)

@@ -61,6 +61,12 @@ class Page:
 
 def _sources(nodes: Mapping[str, Any]) -> dict[str, Source]:
     return {
-        name: Source(name, node["title"], node.get("url", ""), node.get("read", ""), Confidence(node.get("confidence", "documented")))
+        name: Source(
+            name,
+            node["title"],
+            node.get("url", ""),
+            node.get("read", ""),
+            Confidence(node.get("confidence", "documented")),
+        )
         for name, node in nodes.items()
     }

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from re import _parser  # its tree is what hypothesis generates by, too
+from re import _parser  # type: ignore[attr-defined]  # its tree is what hypothesis generates by, too
 from typing import Any, NoReturn
 
 from ruamel.yaml.events import (
@@ -162,9 +162,7 @@ def _hidden(text: str, file: str) -> Iterator[Mistake]:
             return
         line, counted = line + text.count("\n", counted, match.start()), match.start()
         column = match.start() - text.rfind("\n", 0, match.start())
-        says = _NAMES.get(
-            match[0], f"the hidden character U+{ord(match[0]):04X}: in double quotes, write its escape"
-        )
+        says = _NAMES.get(match[0], f"the hidden character U+{ord(match[0]):04X}: in double quotes, write its escape")
         yield Mistake(file, line, "", f"column {column}: {says}")
 
 
@@ -328,9 +326,7 @@ class _Builder:
         parent.key = key
         return pointer
 
-    def _decent(
-        self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent, line: int, pointer: str
-    ) -> None:
+    def _decent(self, event: ScalarEvent | MappingStartEvent | SequenceStartEvent, line: int, pointer: str) -> None:
         """Refuses anchors and tags."""
         column = event.start_mark.column + 1
         if event.ctag is not None:

@@ -79,7 +79,9 @@ def _parameters(endpoint: Endpoint) -> Iterator[Mistake]:
     known, model = endpoint.parameters, endpoint.model
     for parameter in known.values():
         if parameter.canonical and parameter.canonical not in model.parameters:
-            yield _unknown(parameter.line("is"), f"parameter of the model {model.name}", parameter.canonical, model.parameters)
+            yield _unknown(
+                parameter.line("is"), f"parameter of the model {model.name}", parameter.canonical, model.parameters
+            )
         yield from _condition(endpoint, parameter.matters, parameter.line("matters"))
     for rule in endpoint.rules:
         for name in rule.parameters:

@@ -204,9 +204,7 @@ def states(words: Sequence[str], note: str) -> tuple[Tree, list[str]]:
             found[word] = {"status": "running", "evidence": unsaid("What this word means is not known.")}
         else:
             found[word] = {"status": status, "evidence": guessed(note)}
-    first = next(
-        (s for s in ("queued", "throttled", "running") if any(v["status"] == s for v in found.values())), ""
-    )
+    first = next((s for s in ("queued", "throttled", "running") if any(v["status"] == s for v in found.values())), "")
     for entry in found.values():
         if entry["status"] == first:
             entry["initial"] = True
@@ -286,10 +284,7 @@ def silence(kind: str) -> Tree:
 
 def gaps(unknowns: Sequence[str]) -> Tree:
     """The unknowns as gaps of the contract, so that they stay in sight."""
-    return {
-        f"fill-in-{number}": {"says": says, "evidence": "nobody"}
-        for number, says in enumerate(unknowns, start=1)
-    }
+    return {f"fill-in-{number}": {"says": says, "evidence": "nobody"} for number, says in enumerate(unknowns, start=1)}
 
 
 def sources(title: str, url: str, read: str, confidence: str) -> Tree:

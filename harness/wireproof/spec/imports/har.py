@@ -76,9 +76,7 @@ def _start(heard: Sequence[_Heard]) -> str:
         if h.exchange.call.method == "POST" and isinstance(h.asked, dict) and 200 <= h.status < 300
     ]
     if not paths:
-        raise UsageError(
-            "no call of this recording started a job: no POST with a JSON object was answered with 2xx"
-        )
+        raise UsageError("no call of this recording started a job: no POST with a JSON object was answered with 2xx")
     with_id = [h.path for h in heard if h.path in paths and _id_of(h.told)]
     return statistics.mode(with_id or paths)
 
@@ -86,11 +84,7 @@ def _start(heard: Sequence[_Heard]) -> str:
 def _id_of(told: Any) -> str:
     if not isinstance(told, dict):
         return ""
-    found = (
-        value
-        for key, value in told.items()
-        if snake(key) in drafting.IDS and isinstance(value, str) and value
-    )
+    found = (value for key, value in told.items() if snake(key) in drafting.IDS and isinstance(value, str) and value)
     return next(found, "")
 
 
@@ -221,9 +215,7 @@ class _Work:
             "capability": "unknown",
             "parameters": canonical,
         }
-        head = [
-            "A draft from recorded traffic. sample: seen. inferred: guessed from names. unknown: a placeholder."
-        ]
+        head = ["A draft from recorded traffic. sample: seen. inferred: guessed from names. unknown: a placeholder."]
         return Draft(
             {
                 f"models/{name}.yaml": drafting.yaml(layer, head),
@@ -254,11 +246,7 @@ class _Work:
         for h in sorted(self.heard, key=lambda h: h.exchange.at):
             word = _state_of(h.told)
             whose = next(
-                (
-                    job
-                    for id_, job in jobs.items()
-                    if id_ in unquote(h.exchange.call.url) or _id_of(h.told) == id_
-                ),
+                (job for id_, job in jobs.items() if id_ in unquote(h.exchange.call.url) or _id_of(h.told) == id_),
                 None,
             )
             if word and whose:
@@ -277,9 +265,7 @@ class _Work:
     def _states(self, jobs: Sequence[_Job]) -> tuple[Tree, list[Tree]]:
         words = list(dict.fromkeys(word for job in jobs for _, word in job.seen))
         if not words:
-            self._unknown(
-                "states: no state word was seen; queued, running, succeeded, failed are placeholders."
-            )
+            self._unknown("states: no state word was seen; queued, running, succeeded, failed are placeholders.")
             placeholders = {
                 word: {"status": word, "initial": word == "queued", "evidence": unsaid("Not seen.")}
                 for word in drafting.PLACEHOLDER_STATES
@@ -287,9 +273,7 @@ class _Work:
             return placeholders, drafting.moves(placeholders)
         found, trouble = drafting.states(words, "The word was seen, its meaning is guessed.")
         self.unknowns += trouble
-        seen = {
-            (a, b) for job in jobs for (_, a), (_, b) in zip(job.seen, job.seen[1:], strict=False) if a != b
-        }
+        seen = {(a, b) for job in jobs for (_, a), (_, b) in zip(job.seen, job.seen[1:], strict=False) if a != b}
         return found, [{"from": a, "to": b, "evidence": SEEN} for a, b in sorted(seen)]
 
     def _timing(self, jobs: Sequence[_Job], states: Tree) -> Tree:
@@ -297,9 +281,7 @@ class _Work:
         times = [
             at - job.sent
             for job in jobs
-            for at, word in [
-                next(((a, w) for a, w in job.seen if states[w]["status"] == "succeeded"), (None, ""))
-            ]
+            for at, word in [next(((a, w) for a, w in job.seen if states[w]["status"] == "succeeded"), (None, ""))]
             if at is not None
         ]
         if not times:
@@ -318,13 +300,9 @@ class _Work:
 
     def _operations(self, asked: Mapping[str, list[_Heard]]) -> Tree:
         does = "submit" if asked else "run"
-        made = {
-            does: self._operation(does, "POST", self.start, self.submits, "accepted" if asked else "done")
-        }
+        made = {does: self._operation(does, "POST", self.start, self.submits, "accepted" if asked else "done")}
         made[does]["request"]["body"] = "flat"
-        ordered = sorted(
-            asked.items(), key=lambda pair: (not any(_state_of(h.told) for h in pair[1]), -len(pair[1]))
-        )
+        ordered = sorted(asked.items(), key=lambda pair: (not any(_state_of(h.told) for h in pair[1]), -len(pair[1])))
         for name, (path, heard) in zip(("status", "result"), ordered, strict=False):
             made[name] = self._operation(name, "GET", path, heard, "state")
         if not asked:
@@ -375,9 +353,7 @@ class _Work:
                 if code == 404 and not asks
                 else drafting.KINDS.get(code, "broken" if code >= 500 else "invalid")
             )
-            name = next(
-                (n for n, e in self.problems.items() if (e["kind"], e["status"]) == (kind, code)), None
-            )
+            name = next((n for n, e in self.problems.items() if (e["kind"], e["status"]) == (kind, code)), None)
             if name is None:
                 name = drafting.problem_name(kind, code, self.problems)
                 bodies = [h.told for h in heard if h.status == code and isinstance(h.told, dict)]

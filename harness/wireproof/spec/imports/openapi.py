@@ -76,9 +76,7 @@ def draft(
 
 def _chosen(book: _Book, start: str, likely: Sequence[str]) -> _Operation:
     if not likely:
-        raise UsageError(
-            "no call of this document can start a job: a POST with a body and without ids in its path"
-        )
+        raise UsageError("no call of this document can start a job: a POST with a body and without ids in its path")
     wanted = start or likely[0]
     known = {key: op for op in book.operations() for key in (op.address, op.id) if key}
     if wanted not in known or known[wanted].address not in likely:
@@ -132,9 +130,7 @@ class _Book:
             plain = _either(plain, choices)
         properties = plain.get("properties")
         if isinstance(properties, Mapping):
-            plain["properties"] = {
-                str(key): self.schema(child, depth + 1) for key, child in properties.items()
-            }
+            plain["properties"] = {str(key): self.schema(child, depth + 1) for key, child in properties.items()}
         if isinstance(plain.get("items"), Mapping):
             plain["items"] = self.schema(plain["items"], depth + 1)
         return plain
@@ -146,9 +142,7 @@ class _Book:
             shared = self.follow(item)
             for method in ("get", "post", "put", "patch", "delete"):
                 if isinstance(shared.get(method), Mapping):
-                    yield _Operation(
-                        self, method.upper(), str(path), shared[method], shared.get("parameters") or ()
-                    )
+                    yield _Operation(self, method.upper(), str(path), shared[method], shared.get("parameters") or ())
 
 
 def _joined(below: Tree, above: Tree) -> Tree:
@@ -167,9 +161,7 @@ def _either(plain: Tree, choices: list[Tree]) -> Tree:
     if len(real) == 1:
         joined = _joined(real[0], plain)
         return {**joined, "nullable": True} if nullable else joined
-    constants = [
-        value for one in real for value in (one.get("enum") or ([one["const"]] if "const" in one else []))
-    ]
+    constants = [value for one in real for value in (one.get("enum") or ([one["const"]] if "const" in one else []))]
     if constants and all("enum" in one or "const" in one for one in real):
         return {**plain, "enum": constants}
     return {**plain, "anyOf": real, **({"nullable": True} if nullable else {})}
@@ -240,13 +232,7 @@ def _likely(book: _Book, op: _Operation) -> float:
     hidden = set(re.findall(r"internal|manage|train|account|member|key|finetune|batch", op.path.lower()))
     json_taken = body is not None and "json" in body[0]
     score = 3.0 * ("prompt" in names) + 2.0 * bool(names & _MEDIA) + 3.0 * json_taken
-    return (
-        score
-        + 3.0 * _delivers(op)
-        + 2.0 * bool(_status_of(book, op))
-        - 5.0 * bool(hidden)
-        - 0.01 * len(op.path)
-    )
+    return score + 3.0 * _delivers(op) + 2.0 * bool(_status_of(book, op)) - 5.0 * bool(hidden) - 0.01 * len(op.path)
 
 
 def _delivers(op: _Operation) -> bool:
@@ -288,9 +274,7 @@ def _same_reply(a: _Operation, b: _Operation) -> bool:
 
 
 def _has_id(op: _Operation) -> bool:
-    return any(
-        snake(name) in drafting.IDS for schema in op.good().values() for name in schema.get("properties", {})
-    )
+    return any(snake(name) in drafting.IDS for schema in op.good().values() for name in schema.get("properties", {}))
 
 
 def _state_place(schema: Tree) -> Tree | None:
@@ -338,9 +322,7 @@ class _Work:
             "states": states,
             "moves": drafting.moves(states),
             **drafting.silence("document"),
-            "poll": {
-                "every": {"seconds": 1, "evidence": unsaid("The document does not say how often to ask.")}
-            },
+            "poll": {"every": {"seconds": 1, "evidence": unsaid("The document does not say how often to ask.")}},
             "shapes": self.shapes,
             "problems": self.problems,
             "operations": operations,
@@ -357,9 +339,7 @@ class _Work:
             "sources": told,
             "evidence": "import",
             "parameters": parameters,
-            "outputs": {
-                "format": {"any_of": ["png", "jpeg", "webp"], "evidence": unsaid("The format is not stated.")}
-            },
+            "outputs": {"format": {"any_of": ["png", "jpeg", "webp"], "evidence": unsaid("The format is not stated.")}},
         }
         model: Tree = {
             "kind": "model",
@@ -413,16 +393,12 @@ class _Work:
     def _servers(self) -> Tree:
         listed = self.book.document.get("servers")
         first = self.book.follow(listed[0]) if isinstance(listed, list) and listed else {}
-        url = re.sub(r"\{(\w+)\}", lambda m: _default_of(first, m[1]), str(first.get("url") or "")).rstrip(
-            "/"
-        )
+        url = re.sub(r"\{(\w+)\}", lambda m: _default_of(first, m[1]), str(first.get("url") or "")).rstrip("/")
         made: Tree
         if re.match(r"https?://[^/]", url):
             made = {"api": {"url": url, "keyed": True}}
         else:
-            self._unknown(
-                "servers: the document names no address; https://api.example.invalid is a placeholder."
-            )
+            self._unknown("servers: the document names no address; https://api.example.invalid is a placeholder.")
             made = {
                 "api": {
                     "url": "https://api.example.invalid",
@@ -474,9 +450,7 @@ class _Work:
         """The host's parameters, and the model's that they probably are."""
         media, node = self.submit.body() or ("", {})
         if "json" not in media:
-            self._unknown(
-                f"request: the body is {media}; it is drafted as JSON, which the host may not take."
-            )
+            self._unknown(f"request: the body is {media}; it is drafted as JSON, which the host may not take.")
         made: Tree = {}
         self._flatten(self.book.schema(node), "", True, made, 0)
         for place in ("query", "header"):
@@ -569,12 +543,8 @@ class _Work:
         path = op.path.replace(f"{{{name}}}", "{job.id}")
         if "{job.id}" not in path:
             path = f"{path}?{name}={{job.id}}"
-            self._unknown(
-                f"{does}: the id travels in the query ({name}); the mock knows ids in the path only."
-            )
-        linked = does == "status" and any(
-            "link.status" in json.dumps(shape) for shape in self.shapes.values()
-        )
+            self._unknown(f"{does}: the id travels in the query ({name}); the mock knows ids in the path only.")
+        linked = does == "status" and any("link.status" in json.dumps(shape) for shape in self.shapes.values())
         made: Tree = {
             "does": does,
             "says": sentence(op.node.get("summary")) or f"Asks for the {does}.",
@@ -588,9 +558,7 @@ class _Work:
 
     def _cancel(self, status: _Operation) -> _Operation | None:
         ends = (f"{status.path}/cancel", f"{status.path}:cancel")
-        return next(
-            (op for op in self.book.operations() if op.method in ("POST", "PUT") and op.path in ends), None
-        )
+        return next((op for op in self.book.operations() if op.method in ("POST", "PUT") and op.path in ends), None)
 
     def _replies(self, op: _Operation, means: str) -> Tree:
         """One alternative for each form of a good reply; forms are told apart by what only they have."""
@@ -600,19 +568,13 @@ class _Work:
                 forms.setdefault(self._shape(form, means), (form, []))[1].append(code)
         replies: Tree = {}
         for number, (name, (form, codes)) in enumerate(forms.items()):
-            others = {
-                key for other, (one, _) in forms.items() if other != name for key in one.get("properties", {})
-            }
+            others = {key for other, (one, _) in forms.items() if other != name for key in one.get("properties", {})}
             own = sorted(set(form.get("properties", {})) - others)
             foreign = sorted(others - set(form.get("properties", {})))
             status = codes[0] if len(codes) == 1 else codes
             reply: Tree = {"status": status, "means": means, "body": name}
             if len(forms) > 1:
-                apart = (
-                    {"having": [f"/{own[0]}"]}
-                    if number and own
-                    else {"lacking": [f"/{key}" for key in foreign]}
-                )
+                apart = {"having": [f"/{own[0]}"]} if number and own else {"lacking": [f"/{key}" for key in foreign]}
                 reply |= apart
             replies[means if not number else f"{means}-{number + 1}"] = reply
         return replies or {means: self._unread(op, means)}
@@ -641,9 +603,7 @@ class _Work:
                 else drafting.KINDS.get(code, "broken" if code >= 500 else "invalid")
             )
             body = self._error_body(schema) if "json" in media and schema else None
-            entry = drafting.problem(
-                kind, code, body, guessed("The code is documented, its meaning is guessed.")
-            )
+            entry = drafting.problem(kind, code, body, guessed("The code is documented, its meaning is guessed."))
             if says:
                 entry["says"] = says
             named.append(self._enter(kind, code, entry))
@@ -672,9 +632,7 @@ def _forms(schema: Tree) -> list[Tree]:
 
 
 def _at_top(shape: Tree, word: str) -> Tree:
-    return next(
-        (dict(child) for child in shape.get("properties", {}).values() if child.get("is") == word), {}
-    )
+    return next((dict(child) for child in shape.get("properties", {}).values() if child.get("is") == word), {})
 
 
 def _default_of(server: Tree, name: str) -> str:

@@ -44,9 +44,7 @@ def _inner(schema: Tree, depth: int) -> Tree:
     if isinstance(schema.get("items"), Mapping):
         made["items"] = fragment(schema["items"], depth + 1)
     if isinstance(schema.get("properties"), Mapping) and schema["properties"]:
-        made["properties"] = {
-            key: fragment(child, depth + 1) for key, child in schema["properties"].items() if key
-        }
+        made["properties"] = {key: fragment(child, depth + 1) for key, child in schema["properties"].items() if key}
         required = [key for key in schema.get("required") or () if key in made["properties"]]
         if required:
             made["required"] = required
@@ -91,9 +89,7 @@ def _mark(node: Tree, means: str, unknown: Unknown, words: list[str], *, top: bo
     if kept:
         node["required"] = kept
     if lost and means != "problem":
-        unknown(
-            f"reply: {', '.join(lost)} must be there by the document; not demanded until its meaning is filled in."
-        )
+        unknown(f"reply: {', '.join(lost)} must be there by the document; not demanded until its meaning is filled in.")
 
 
 def _named(key: str) -> Tree:
@@ -115,11 +111,7 @@ def _meaning(key: str, child: Tree, means: str, top: bool) -> str:
         return "output.url"
     if not child and key in ("output", "outputs"):  # anything at all, by the document
         return "output.url"
-    if (
-        kinds == "array"
-        and key in drafting.OUTPUTS
-        and "string" in str((child.get("items") or {}).get("type", ""))
-    ):
+    if kinds == "array" and key in drafting.OUTPUTS and "string" in str((child.get("items") or {}).get("type", "")):
         return "each"
     if key == "error" and text:
         return "job.error"

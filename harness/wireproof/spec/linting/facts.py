@@ -121,9 +121,7 @@ def _parameter(parameter: Parameter, group: str = "") -> Iterator[Fact]:
 def home(endpoint: Endpoint, operation: Operation, *same: str) -> Where:
     """Where an operation stands: in the host's file, unless the endpoint's own says otherwise in one of these."""
     shared = endpoint.provider.operations.get(operation.name)
-    agree = shared is not None and all(
-        attrgetter(name)(shared) == attrgetter(name)(operation) for name in same
-    )
+    agree = shared is not None and all(attrgetter(name)(shared) == attrgetter(name)(operation) for name in same)
     return shared.where if shared is not None and agree else operation.where
 
 
@@ -132,9 +130,7 @@ def _operation(operation: Operation, home: Where) -> Iterator[Fact]:
     yield Fact("operations", operation.name, home, operation.evidence)
     if request.unknown_evidence.source:
         where = Where(home.file, home.line, f"{home.pointer}/request/unknown_fields")
-        yield Fact(
-            "unknown fields of", operation.name, where, request.unknown_evidence, request.unknown_fields
-        )
+        yield Fact("unknown fields of", operation.name, where, request.unknown_evidence, request.unknown_fields)
     for field in request.fields:
         if field.evidence != operation.evidence:
             yield from _parameter(field, f"{operation.name}.{field.name}")
@@ -201,9 +197,7 @@ def _binding(endpoint: Endpoint) -> Iterator[Fact]:
     yield Fact("outputs", "format", outputs.format.where, outputs.format.evidence)
     for i, size in enumerate(outputs.sizes):
         yield Fact("outputs", f"size {i + 1}", size.where, size.evidence)
-    for relation in (
-        r for r in outputs.relations if r.evidence.note
-    ):  # without one it stands as its parameter does
+    for relation in (r for r in outputs.relations if r.evidence.note):  # without one it stands as its parameter does
         yield Fact("relations", relation.name, relation.where, relation.evidence)
     if endpoint.price:
         price = endpoint.price

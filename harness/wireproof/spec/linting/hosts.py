@@ -128,9 +128,7 @@ def one_model_with_different_value_sets(hosts: Hosts) -> Iterator[Finding]:
                 subject=f"{canonical.name}.values",
                 where=canonical.where,
                 expected="the same at every host, or known to differ",
-                actual="; ".join(
-                    f"{name} {', '.join(values)} ({where})" for name, (values, where) in known.items()
-                ),
+                actual="; ".join(f"{name} {', '.join(values)} ({where})" for name, (values, where) in known.items()),
             )
 
 

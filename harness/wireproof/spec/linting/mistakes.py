@@ -67,9 +67,7 @@ def a_state_that_no_job_can_reach(endpoint: Endpoint) -> Iterator[Finding]:
     initial = {state.word for state in provider.states.values() if state.initial}
     if provider.states and not initial:
         first = next(iter(provider.states.values()))
-        yield found(
-            "no state is initial", subject="initial", where=first.where, expected="one with initial: true"
-        )
+        yield found("no state is initial", subject="initial", where=first.where, expected="one with initial: true")
         return
     reached = _reached(initial, provider.moves)
     for state in provider.states.values():
@@ -214,9 +212,7 @@ def _told_apart(one: Alternative, other: Alternative) -> bool:
     places_differ = (set(one.having), set(one.lacking)) != (set(other.having), set(other.lacking))
     media_differ = one.media != other.media and "any" not in (one.media, other.media)
     states_differ = bool(one.states and other.states) and set(one.states) != set(other.states)
-    return (
-        not statuses or places_differ or media_differ or states_differ or dict(one.when) != dict(other.when)
-    )
+    return not statuses or places_differ or media_differ or states_differ or dict(one.when) != dict(other.when)
 
 
 @rule(id="LINT107", severity=VIOLATION)
@@ -280,9 +276,7 @@ def a_key_that_travels_in_the_address(endpoint: Endpoint) -> Iterator[Finding]:
     `/v1/run?api_key={key}`.
     """
     addresses = [(server.url, server.where) for server in endpoint.provider.servers.values()]
-    addresses += [
-        (op.request.path, home(endpoint, op, "request.path")) for op in endpoint.operations.values()
-    ]
+    addresses += [(op.request.path, home(endpoint, op, "request.path")) for op in endpoint.operations.values()]
     for address, where in addresses:
         names = [name for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True)]
         if "{key}" in address or any(KEYLIKE.match(name) for name in names):
@@ -307,9 +301,7 @@ def a_price_that_cannot_be_evaluated(endpoint: Endpoint) -> Iterator[Finding]:
     if endpoint.price is None:
         return
     for says in dict.fromkeys(_price_troubles(endpoint)):
-        yield found(
-            says, subject="price", where=endpoint.price.where, expected="a sum of amounts, none below zero"
-        )
+        yield found(says, subject="price", where=endpoint.price.where, expected="a sum of amounts, none below zero")
 
 
 def _price_troubles(endpoint: Endpoint) -> Iterator[str]:
@@ -521,9 +513,7 @@ def a_format_that_the_values_do_not_name(endpoint: Endpoint) -> Iterator[Finding
     parameter = endpoint.parameters.get(form.parameter or "")
     allowed = {str(value) for value in parameter.schema.get("enum", ())} if parameter else set()
     for value in sorted(allowed ^ set(form.values)) if allowed else ():
-        side = (
-            "allowed, and no picture format is named for it" if value in allowed else "named, and not allowed"
-        )
+        side = "allowed, and no picture format is named for it" if value in allowed else "named, and not allowed"
         yield found(
             f"the format {value} of {form.parameter} is {side}",
             subject=f"format:{value}",
@@ -544,9 +534,7 @@ def a_fact_without_a_source(endpoint: Endpoint) -> Iterator[Finding]:
     """
     for fact in facts(endpoint):
         if not fact.evidence.source and fact.where is not NOWHERE:
-            yield found(
-                f"{fact.says} has no source", subject=f"source:{fact.where.pointer}", where=fact.where
-            )
+            yield found(f"{fact.says} has no source", subject=f"source:{fact.where.pointer}", where=fact.where)
         if fact.evidence.confidence is Confidence.DISPUTED and not fact.evidence.rivals:
             yield found(
                 f"{fact.says} is disputed, and nobody who says otherwise is named",
@@ -555,13 +543,8 @@ def a_fact_without_a_source(endpoint: Endpoint) -> Iterator[Finding]:
                 expected="rivals",
             )
     for name, where in _sources(endpoint):
-        if (
-            not endpoint.sources[name].read
-            and not endpoint.provider.sources.get(name, endpoint.sources[name]).read
-        ):
-            yield found(
-                f"the source {name} has no date", subject=f"source:{name}", where=where, expected="read"
-            )
+        if not endpoint.sources[name].read and not endpoint.provider.sources.get(name, endpoint.sources[name]).read:
+            yield found(f"the source {name} has no date", subject=f"source:{name}", where=where, expected="read")
 
 
 def _sources(endpoint: Endpoint) -> Iterator[tuple[str, Where]]:

@@ -139,9 +139,7 @@ def missing_credits_under_a_strange_code(endpoint: Endpoint) -> Iterator[Finding
     for problem in endpoint.provider.problems.values():
         if problem.kind is Kind.OUT_OF_CREDITS and problem.statuses[0] != 402:
             yield found(
-                noted(
-                    f"missing credits are answered with {problem.statuses[0]}, not with 402", problem.evidence
-                ),
+                noted(f"missing credits are answered with {problem.statuses[0]}, not with 402", problem.evidence),
                 subject=f"problem:{problem.name}",
                 where=problem.where,
                 expected="402",
@@ -187,9 +185,7 @@ def a_sample_breaks_the_table_of_its_own_page(endpoint: Endpoint) -> Iterator[Fi
     One of the two is wrong, and a client can only follow one: the sample is refused, or the table is
     stricter than the host. Example: a curl line without the parameter that the table calls required.
     """
-    samples = (
-        (breach, e.name, e.where) for e in endpoint.examples for breach in request_breaches(endpoint, e)
-    )
+    samples = ((breach, e.name, e.where) for e in endpoint.examples for breach in request_breaches(endpoint, e))
     for breach, (names, where) in _by_subject(samples).items():
         yield found(
             f"in {several('sample', names)}, {breach.subject} {breach.says}",
@@ -248,11 +244,7 @@ def an_omitted_seed_is_not_random(endpoint: Endpoint) -> Iterator[Finding]:
     for parameter in endpoint.parameters.values():
         fixed = parameter.has_default and parameter.default != parameter.random
         if _of_kind(endpoint, parameter) == "seed" and fixed:
-            asks = (
-                ""
-                if parameter.random is None
-                else f"; {told(parameter.random)} asks for another one each time"
-            )
+            asks = "" if parameter.random is None else f"; {told(parameter.random)} asks for another one each time"
             yield found(
                 noted(
                     f"without {parameter.name}, every request uses {told(parameter.default)}: equal requests give "
@@ -491,14 +483,8 @@ def a_fact_taken_from_a_sibling(endpoint: Endpoint) -> Iterator[Finding]:
     """
     for fact in facts(endpoint):
         if standing(fact.evidence) is Standing.SIBLING:
-            says = (
-                fact.value
-                if fact.is_gap
-                else noted(f"{fact.says}: taken from a sibling's page", fact.evidence)
-            )
-            yield found(
-                says, subject=_subject(fact), where=fact.where, expected="on its own page", actual="sibling"
-            )
+            says = fact.value if fact.is_gap else noted(f"{fact.says}: taken from a sibling's page", fact.evidence)
+            yield found(says, subject=_subject(fact), where=fact.where, expected="on its own page", actual="sibling")
 
 
 @rule(id="LINT014", severity=QUESTION)
@@ -626,9 +612,7 @@ def a_rate_limit_that_does_not_say_how_long(endpoint: Endpoint) -> Iterator[Find
         told_in = {header.value: header.name for header in problem.headers}
         speaks = problem.kind is Kind.RATE_LIMITED and _told_by_host(endpoint, problem.evidence)
         if speaks and "retry.after" not in told_in:
-            instead = (
-                f"{told_in['retry.reset_at']} instead" if "retry.reset_at" in told_in else "nothing instead"
-            )
+            instead = f"{told_in['retry.reset_at']} instead" if "retry.reset_at" in told_in else "nothing instead"
             yield found(
                 f"the {problem.statuses[0]} of {problem.name} has no Retry-After ({instead})",
                 subject=f"problem:{problem.name}",

@@ -33,9 +33,7 @@ class Breach:
 def breaches(endpoint: Endpoint, values: Values) -> list[Breach]:
     """What a request with these values breaks: tables first, then the rules between parameters."""
     known = endpoint.parameters
-    found = [
-        Breach(name, "unknown", "is not a parameter of this endpoint") for name in values if name not in known
-    ]
+    found = [Breach(name, "unknown", "is not a parameter of this endpoint") for name in values if name not in known]
     for parameter in known.values():
         if parameter.name in values:
             found += [
@@ -47,9 +45,7 @@ def breaches(endpoint: Endpoint, values: Values) -> list[Breach]:
     wrong = {breach.subject for breach in found}
     for rule in endpoint.rules:
         if not wrong & set(rule.parameters) and breaks(endpoint, rule, values):
-            found.append(
-                Breach(rule.name, rule.kind.value, f"is broken: {rule.says or ', '.join(rule.parameters)}")
-            )
+            found.append(Breach(rule.name, rule.kind.value, f"is broken: {rule.says or ', '.join(rule.parameters)}"))
     return found
 
 
@@ -58,9 +54,7 @@ def complaints(parameter: Parameter, value: Any) -> list[str]:
     schema = {key: part for key, part in parameter.schema.items() if key != "default"}
     if "pattern" in schema:
         schema["pattern"] = f"^(?:{schema['pattern']})$"
-    broken = [
-        str(error.schema_path[-1]) if error.schema_path else "schema" for error in _errors(schema, value)
-    ]
+    broken = [str(error.schema_path[-1]) if error.schema_path else "schema" for error in _errors(schema, value)]
     return ["type"] if "type" in broken else broken
 
 
@@ -104,9 +98,7 @@ _BROKEN: Mapping[RuleKind, Callable[[Rule, list[str], Values], bool]] = {
     ),
     RuleKind.AT_MOST_ONE: lambda _, given, __: len(given) > 1,
     RuleKind.EXACTLY_ONE: lambda _, given, __: len(given) != 1,
-    RuleKind.REQUIRES: lambda rule, given, _: (
-        rule.parameters[0] in given and len(given) < len(rule.parameters)
-    ),
+    RuleKind.REQUIRES: lambda rule, given, _: rule.parameters[0] in given and len(given) < len(rule.parameters),
 }
 
 
@@ -119,11 +111,7 @@ def breaks(endpoint: Endpoint, rule: Rule, values: Values) -> bool:
 def idle(endpoint: Endpoint, values: Values) -> list[str]:
     """The parameters among these that have no effect beside the others."""
     full = effective(endpoint, values)
-    return [
-        name
-        for name in values
-        if name in endpoint.parameters and not matters(endpoint.parameters[name], full)
-    ]
+    return [name for name in values if name in endpoint.parameters and not matters(endpoint.parameters[name], full)]
 
 
 def sound(endpoint: Endpoint) -> Values:
@@ -192,16 +180,11 @@ _OURS = frozenset({"is", "each", "when", "says", "evidence", "properties", "item
 def _misfits(node: Mapping[str, Any], body: Any, values: Values, place: str) -> Iterator[Misfit]:
     plain = {key: part for key, part in node.items() if key not in _OURS}
     for error in _errors(plain, body):
-        yield Misfit(
-            place, f"{told(body)} breaks {error.schema_path[-1] if error.schema_path else 'the schema'}"
-        )
+        yield Misfit(place, f"{told(body)} breaks {error.schema_path[-1] if error.schema_path else 'the schema'}")
     known = _with_state(node, body, values)
     if isinstance(body, dict):
         for name in node.get("required", ()):
-            if (
-                name not in body
-                and due(node.get("properties", {}).get(name, {}).get("when", {}), known) is True
-            ):
+            if name not in body and due(node.get("properties", {}).get(name, {}).get("when", {}), known) is True:
                 yield Misfit(f"{place}.{name}" if place else name, "is missing")
     for name, child, inner in _children(node, body, place):
         if due(child.get("when", {}), known) is False:
