@@ -27,6 +27,7 @@ def run(*words: str, cwd: Path | None = None, **env: str) -> subprocess.Complete
         cwd=cwd,
         env={**clean, "PYTHONPATH": source, "NO_COLOR": "1", "COLUMNS": "100", **env},
         stdin=subprocess.DEVNULL,
+        check=False,
     )
 
 

@@ -102,7 +102,10 @@ class FailsWith200(Manners):
 
 class KnowsEverybody(Manners):
     def unknown(self, scene: Any, answer: Answer) -> Answer:
-        body = b'{"request_id": "x", "status": "COMPLETED", "output": "http://mock.wireproof/x.png", "metrics": {"inference_time": 1}}'
+        body = (
+            b'{"request_id": "x", "status": "COMPLETED", "output": "http://mock.wireproof/x.png", '
+            b'"metrics": {"inference_time": 1}}'
+        )
         return Answer(Reply(200, (("content-type", "application/json"),), body))
 
 

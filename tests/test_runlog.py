@@ -601,7 +601,7 @@ def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path: Path) -> Non
 
 
 def test_a_run_ended_by_an_exception_is_read_as_interrupted(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), begin(tmp_path) as writer:
+    with pytest.raises(KeyboardInterrupt), begin(tmp_path) as writer:  # noqa: PT012  (what is interrupted is the block)
         writer.exchange(an_exchange(1))
         raise KeyboardInterrupt
     run = load_run(writer.folder)

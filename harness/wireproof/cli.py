@@ -90,7 +90,7 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (the last stop before a person: no traceback)
         code = _unexpected(error)
     sys.exit(code)
 
@@ -313,9 +313,7 @@ def _watched(endpoints: list[Endpoint], options: CheckOptions, quiet: bool) -> R
     if quiet or not console.is_terminal:
         return session.check(endpoints, options)
     with Progress(console) as progress:
-        plans = dict(
-            (e.name, sum(step.calls for step in steps)) for e, steps in session.priced_plan(endpoints, options)
-        )
+        plans = {e.name: sum(step.calls for step in steps) for e, steps in session.priced_plan(endpoints, options)}
         watch: Watch = session.Watch(endpoint=lambda e: progress.start(e.name, plans[e.name]), exchange=progress)
         return session.check(endpoints, options, watch)
 
@@ -591,7 +589,8 @@ def drift(
         for shift in shifts:
             mark = "worse " if shift.worse else ""
             print(
-                f"{shift.endpoint}: {mark}{shift.kind} {shift.subject}: {shift.before or 'nothing'} -> {shift.after or 'nothing'} ({shift.says})"
+                f"{shift.endpoint}: {mark}{shift.kind} {shift.subject}: "
+                f"{shift.before or 'nothing'} -> {shift.after or 'nothing'} ({shift.says})"
             )
         print(f"{len(shifts)} shifts" if shifts else "nothing shifted")
     raise typer.Exit(1 if any(shift.worse for shift in shifts) else 0)

@@ -195,7 +195,8 @@ def _relations(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:
         for side, change in (("first", relation.first), ("second", relation.second)):
             values = changed(start, change)
             # Two sides that are equal are two jobs; equal sides of two relations are one.
-            name = f"{side if changed(start, relation.first) == changed(start, relation.second) else ''}{sorted(values.items(), key=str)}"
+            twins = changed(start, relation.first) == changed(start, relation.second)
+            name = f"{side if twins else ''}{sorted(values.items(), key=str)}"
             jobs.setdefault(name, cases.Case(values=values, purpose=f"valid: for a relation, {relation.name}"))
     return list(jobs.values())
 
@@ -353,7 +354,8 @@ class Guard:
             charge: Charge = self.ledger.settle(reservation, Money(told, self.endpoint.price.unit))
             if charge.stop or charge.overcharged:
                 raise Stopped(
-                    f"a job was charged {told} {self.endpoint.price.unit}, far above the declared price: nothing more is spent"
+                    f"a job was charged {told} {self.endpoint.price.unit}, far above the declared price: "
+                    "nothing more is spent"
                 )
 
 
@@ -720,7 +722,8 @@ def _must_have_answered(endpoint: Endpoint, target: Target, exchanges: tuple[Exc
     refused = [e for e in ours if e.reply is not None and e.reply.status in (401, 403)]
     if ours and len(refused) == len(ours):
         raise CouldNotTell(
-            f"{target.base} refuses the key in {endpoint.provider.auth.env} (status {refused[0].reply.status if refused[0].reply else ''})"
+            f"{target.base} refuses the key in {endpoint.provider.auth.env} "
+            f"(status {refused[0].reply.status if refused[0].reply else ''})"
         )
 
 
@@ -747,7 +750,7 @@ def verdict(
 
 
 def _no_success(trace: Trace) -> str:
-    """Why nothing can be said of what is delivered, where jobs were followed to their end and none succeeded; else ''."""
+    """Why nothing can be said of what is delivered, where jobs were followed to their end and none succeeded."""
     ended = [job for job in trace.jobs if job.taken and job.end is not None]
     if len(ended) < SEVERAL or any(job.outcome is Status.SUCCEEDED for job in ended):
         return ""
@@ -833,7 +836,8 @@ def _odds(trace: Trace) -> Iterator[str]:
             counts[seen.reading.operation.name] = counts.get(seen.reading.operation.name, 0) + 1
     told = [f"{name} {not_seen(count):.1%} ({count} answers)" for name, count in counts.items() if count >= FEW]
     if told:
-        yield f"A defect that strikes at random and was not seen is rarer than this, with 95 % confidence: {', '.join(told)}."
+        rare = "A defect that strikes at random and was not seen is rarer than this, with 95 % confidence"
+        yield f"{rare}: {', '.join(told)}."
 
 
 def _extra_fields(seen: Any) -> Iterator[str]:

@@ -171,6 +171,10 @@ def proposal(run: Run, found: Sequence[Answer]) -> str:
             f"    question: {json.dumps(one.question)}",
             f"    stands: {json.dumps(one.stands)}",
             f"    seen: {json.dumps(one.seen)}",
-            f"    evidence: {{source: live-run, read: {json.dumps(day)}, confidence: sample, note: {json.dumps(f'Seen in run {run.id}, exchanges ' + ', '.join(map(str, one.evidence)) + '.')}}}",
+            f"    evidence: {{source: live-run, read: {json.dumps(day)}, confidence: sample, note: {_note(run, one)}}}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _note(run: Run, one: Answer) -> str:
+    return json.dumps(f"Seen in run {run.id}, exchanges {', '.join(map(str, one.evidence))}.")

@@ -106,7 +106,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         timeout = 60
 
-        def _pass(self) -> None:
+        def pass_on(self) -> None:
             length = self.headers.get("content-length", "0")
             if not length.isdigit() or int(length) > MOST_BODY or self.headers.get("transfer-encoding"):
                 self.send_error(413 if length.isdigit() else 400)
@@ -130,5 +130,5 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             """Nothing: the record is the log."""
 
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"):
-        setattr(Handler, f"do_{method}", Handler._pass)
+        setattr(Handler, f"do_{method}", Handler.pass_on)
     return Handler

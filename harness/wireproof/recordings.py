@@ -73,7 +73,7 @@ def _from_har(path: Path, log: Mapping[str, Any]) -> Iterator[Exchange]:
 
 def _moment(entry: Any) -> float | None:
     try:
-        return datetime.fromisoformat(entry["startedDateTime"].replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(entry["startedDateTime"]).timestamp()
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 

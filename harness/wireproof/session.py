@@ -130,7 +130,8 @@ def target_of(endpoint: Endpoint, options: CheckOptions) -> Target:
     if not near and not options.live and _host(base) not in own:
         # A key of this host must not reach another one; only a loopback address is taken on trust.
         raise UsageError(
-            f"the key of {endpoint.provider.name} is sent only to {', '.join(sorted(own))} or to this machine, not to {base}"
+            f"the key of {endpoint.provider.name} is sent only to {', '.join(sorted(own))} "
+            f"or to this machine, not to {base}"
         )
     paid = not near or options.budget is not None
     if paid and options.budget is None:

@@ -47,7 +47,8 @@ def _lint(console: Console, endpoints: list[Endpoint]) -> None:
     found = lint(endpoints)
     mistakes = [finding for finding in found if finding.severity is Severity.VIOLATION]
     console.print(
-        f"{len(mistakes)} mistakes in the contracts, {len(found) - len(mistakes)} contradictions and open questions in the pages."
+        f"{len(mistakes)} mistakes in the contracts, "
+        f"{len(found) - len(mistakes)} contradictions and open questions in the pages."
     )
 
 

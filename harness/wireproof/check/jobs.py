@@ -400,7 +400,7 @@ def _moment(value: object) -> datetime | None:
     """A point in time as hosts write it: ISO 8601 with a zone, or seconds since 1970."""
     try:
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            moment = datetime.fromisoformat(value)
             return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

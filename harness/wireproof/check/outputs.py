@@ -211,6 +211,10 @@ def _nearly(wish: Any, width: int, height: int) -> bool:
     return bool(abs(Decimal(width) / Decimal(height) / wish.ratio - 1) <= slack)
 
 
+def _what_is_wrong(picture: Any, bad: bool) -> str:
+    return f"no picture but {picture.magic}" if bad else "cut off or damaged"
+
+
 @check(id="OUT005", reads=JobTrace, trips_on=("truncated-picture", "not-a-picture"))
 def a_picture_can_be_decoded_to_its_end(job: JobTrace) -> Iterator[Finding]:
     """What is delivered as a picture is one, whole.
@@ -221,9 +225,7 @@ def a_picture_can_be_decoded_to_its_end(job: JobTrace) -> Iterator[Finding]:
         bad = picture.magic not in ("png", "jpeg", "webp", "gif")
         if bad or picture.whole is False:
             yield finding(
-                f"the delivered file is {'no picture but ' + picture.magic if bad else 'cut off or damaged'}: {picture.trouble}"[
-                    :200
-                ],
+                f"the delivered file is {_what_is_wrong(picture, bad)}: {picture.trouble}"[:200],
                 subject="not a picture" if bad else "damaged",
                 where=job.endpoint.outputs.where,
                 evidence=[seq],

@@ -54,10 +54,10 @@ def judge(trace: Trace, checks: Iterable[Check] | None = None) -> tuple[Finding,
     """Every finding of every check over one recording; the same finding seen twice is told once."""
     found: dict[str, Finding] = {}
     for one in checks or CHECKS.values():
-        for finding in _hear(one, trace):
-            finding = replace(finding, check=one.id, endpoint=trace.endpoint.name)
-            known = found.get(finding.key)
-            found[finding.key] = finding if known is None else _joined(known, finding)
+        for heard in _hear(one, trace):
+            named = replace(heard, check=one.id, endpoint=trace.endpoint.name)
+            known = found.get(named.key)
+            found[named.key] = named if known is None else _joined(known, named)
     return tuple(found.values())
 
 

@@ -543,6 +543,10 @@ def a_good_key_stays_good(trace: Trace) -> Iterator[Finding]:
         )
 
 
+def _key_words(credential: Credential) -> str:
+    return "no key" if credential is Credential.NONE else f"a key that is {credential.value}"
+
+
 @check(id="KEY001", reads=Seen, trips_on=("missing-401", "any-key-taken"))
 def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
     """A call without a key, or with a key that is nobody's, is refused.
@@ -559,7 +563,7 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
         auth = seen.endpoint.provider.auth
         named = of_kinds(seen, frozenset({Kind.NO_KEY, Kind.BAD_KEY}))
         yield finding(
-            f"{seen.operation.name} let a call in with {'no key' if credential is Credential.NONE else f'a key that is {credential.value}'}",
+            f"{seen.operation.name} let a call in with {_key_words(credential)}",
             subject="without a good key",
             where=named[0].where if named else auth.where,
             evidence=[seen.seq],

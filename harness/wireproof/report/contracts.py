@@ -56,14 +56,15 @@ def price_words(endpoint: Endpoint) -> str:
 def page(endpoint: Endpoint) -> RenderableType:
     """Everything one contract says, for a person."""
     provider = endpoint.provider
+    kept, poll = provider.retention, provider.poll
     head = Text.assemble(
         (f"{endpoint.name}\n", "bold"),
         f"{endpoint.title}: {endpoint.model.title}, {endpoint.model.capability}\n",
         (f"contract {endpoint.where.file} over {provider.where.file}\n", "dim"),
         f"price     {price_words(endpoint)}\n",
         f"key       {provider.auth.header}: {provider.auth.prefix}${provider.auth.env}\n",
-        f"kept      job {_span(provider.retention.record.seconds)}, picture {_span(provider.retention.media.seconds)}\n",
-        f"polling   every {_span(provider.poll.every.seconds)}, given up after {_span(provider.poll.deadline.seconds)}\n",
+        f"kept      job {_span(kept.record.seconds)}, picture {_span(kept.media.seconds)}\n",
+        f"polling   every {_span(poll.every.seconds)}, given up after {_span(poll.deadline.seconds)}\n",
     )
     return Group(
         head,

@@ -241,7 +241,7 @@ def _over_time(
     course: Mapping[str, Any], series: Mapping[str, Sequence[float]], title: str, says: str, unit: str
 ) -> Picture:
     step = course["step"]
-    length = step * max(1, max(len(values) for values in series.values()))
+    length = step * max(1, *(len(values) for values in series.values()))
     most = max([0.001, *chain.from_iterable(series.values())]) * 1.08
     x, y = _scale(0, length, LEFT, WIDE - RIGHT), _scale(0, most, HIGH - BOTTOM, TOP)
     parts = _grid(length, x, lambda v: f"{v:g} s", _ticks(most), y, lambda v: f"{v:g}")

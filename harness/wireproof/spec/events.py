@@ -176,7 +176,7 @@ class Source(Reader, Scanner, Parser):
         self._go(text.end())
         return ScalarToken(text[1], False, start, self.get_mark(), style)
 
-    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803  (its name there)
         # the scanner looks far ahead for a ':' and would take its time over a thousand brackets
         if len(self.flow_context) >= self.depth:
             raise ScannerError(None, None, "nested too deeply", self.get_mark())

@@ -13,6 +13,7 @@ from typing import Any
 
 from wireproof.model import Condition, Endpoint, Parameter, Price, SizeRule, Term
 from wireproof.money import Money
+from wireproof.spec.once import Once
 
 MARGIN = Decimal("1.5")
 """How far above its declared price a charge may lie before spending stops."""
@@ -44,8 +45,14 @@ def same(a: Any, b: Any) -> bool:
 
 def effective(endpoint: Endpoint, values: Values) -> dict[str, Any]:
     """The values with the defaults filled in for what was left out."""
-    defaults = {p.name: p.default for p in endpoint.parameters.values() if p.has_default}
-    return {**defaults, **values}
+    return {**_defaults(endpoint.parameters), **values}
+
+
+def _read_defaults(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    return {p.name: p.default for p in parameters.values() if p.has_default}
+
+
+_defaults = Once(_read_defaults)
 
 
 def matters(parameter: Parameter, values: Values) -> bool:
