@@ -7,12 +7,14 @@ never by how it was drawn.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from wireproof.generate import cases
 from wireproof.model import Endpoint, Operation, Parameter, RuleKind
@@ -176,10 +178,15 @@ def search(
             smallest[:] = [drawn]
             raise _Shown
 
-    try:
-        run()
-    except _Shown:
-        return smallest[0]
+    # Hypothesis keeps notes beside whoever runs it; a user's folder is not the place for ours.
+    with tempfile.TemporaryDirectory(prefix="wireproof-") as notes:
+        set_hypothesis_home_dir(notes)
+        try:
+            run()
+        except _Shown:
+            return smallest[0]
+        finally:
+            set_hypothesis_home_dir(None)
     return None
 
 
