@@ -10,6 +10,7 @@ import sys
 from decimal import Decimal
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +19,10 @@ from wireproof.lifecycle import Status
 from wireproof.mock import dice
 from wireproof.mock.engine import Mock
 from wireproof.mock.framing import framed
-from wireproof.mock.jobs import Memory
+from wireproof.mock.jobs import Account, Memory
 from wireproof.mock.manners import Manners
 from wireproof.mock.moods import load_moods
+from wireproof.mock.quick import _schema, reader
 from wireproof.model import Call
 from wireproof.spec.load import load_all, resolve
 
@@ -60,8 +62,9 @@ def id_in(whole: bytes) -> str:
     return str(json.loads(whole.partition(b"\r\n\r\n")[2])["request_id"])
 
 
+WORDS = ["a lighthouse", "", "NSFW", "[mood:failed]", "ü\\u0041", "\\u006esfw", "n\u017ffw", "x" * 300, 7, None]
 BODIES = st.fixed_dictionaries(
-    {"prompt": st.sampled_from(["a lighthouse", "", "NSFW", "[mood:failed]", "ü\\u0041", "x" * 300, 7, None])},
+    {"prompt": st.sampled_from(WORDS)},
     optional={
         "aspect_ratio": st.sampled_from(["16:9", "custom", "5:4", 1]),
         "width": st.sampled_from([256, 1440, 1441, 300.0, "300", True]),
@@ -107,6 +110,52 @@ def test_plain_calls_take_the_short_cut() -> None:
     way.ask("GET", f"/v2/requests/{id}", now=100.0)
     way.ask("GET", f"/segmind/v2/requests/{id}", now=100.0)
     assert way.taken == 7
+
+
+def test_books_that_were_brought_up_late_are_the_books_of_each_job_by_itself() -> None:
+    ways = Way(True), Way(False)
+    for number in range(40):
+        for way in ways:
+            way.submit(now=number * 0.2)
+            assert number % 13 or account_of(way)[0] < 1000
+    assert account_of(ways[0]) == account_of(ways[1])
+
+
+def test_the_sums_are_right_though_the_lines_of_old_jobs_were_never_written() -> None:
+    hurried, plain = Account("a", Decimal(10**6)), Account("a", Decimal(10**6))
+    cost = Decimal("0.5")
+    for number in range(40_000):
+        now = number / 1000
+        hurried.take((0, "a", number, b"", now, now, now + 1.5, 0, cost, hurried.left(now) - cost))
+        plain.settle(now)
+        plain.reserve(cost, now + 1.5, True, now)
+    for account in (hurried, plain):
+        account.settle(40.25)
+    assert (hurried.spent, hurried.reserved, hurried.balance) == (plain.spent, plain.reserved, plain.balance)
+    assert hurried.book == plain.book
+
+
+VALUES = st.one_of(
+    st.sampled_from(["", "x", "1:1", "png", "16:9", -1, 0, 1, 7.5, 256, 2.0, 10**20, True, None]),
+    st.lists(st.sampled_from(["https://x.example/a.png", 1, ""]), max_size=12),
+)
+
+
+SCHEMAS = {endpoint.name: _schema(endpoint) for endpoint in load_all()}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@given(st.data())
+def test_what_is_read_in_one_go_obeys_the_schema(name: str, data: st.DataObject) -> None:
+    schema = SCHEMAS[name]
+    needed = dict.fromkeys(schema["required"], VALUES)
+    more = dict.fromkeys([name for name in [*schema["properties"], "odd"] if name not in needed], VALUES)
+    values = data.draw(st.fixed_dictionaries(needed, optional=more))
+    try:
+        reader(schema, [])(json.dumps(values).encode())
+    except ValueError:
+        return
+    assert jsonschema_rs.is_valid(schema, values)
 
 
 class Own(Manners):

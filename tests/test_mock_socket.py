@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 import wireproof
 from wireproof.clock import Clock, RealClock, ScaledClock, SteppedClock
 from wireproof.mock.answer import Answer, Delivery
+from wireproof.mock.connection import Connection
 from wireproof.mock.framing import Limits
 from wireproof.mock.socket import MockServer, serving
 from wireproof.model import Call, Reply
@@ -280,6 +281,96 @@ def test_a_quick_answer_goes_out_as_it_is_and_the_rest_to_the_engine() -> None:
     with serving(Quick(), on_exchange=lambda call, answer, at: journal.append(call)) as url, line(url) as one:
         one.get("/q").until(b"/q ")
     assert len(journal) == 1, "a journal misses nothing: with one there is no short cut"
+
+
+class Spoken(asyncio.Transport):
+    """A transport that keeps what was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = b""
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.said += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def is_reading(self) -> bool:
+        return True
+
+
+class Always(Script):
+    """An engine whose short cut takes every call, and says what it was."""
+
+    def quick(
+        self, method: bytes, target: bytes, fields: dict[bytes, bytes], origin: str, body: bytes, now: float
+    ) -> bytes | None:
+        return b"%b %b %b %b %b\n" % (method, target, fields.get(b"x-api-key", b"-"), origin.encode(), body)
+
+
+FIRST = [
+    b"POST /q HTTP/1.1\r\n",
+    b"GET /q HTTP/1.1\r\n",
+    b"GET /q HTTP/1.0\r\n",
+    b"GET  /q HTTP/1.1\r\n",
+    b"GET /q HTTP/1.1\n",
+    b"\r\nGET /q HTTP/1.1\r\n",
+    b"POST /q HTTP/1.1\r\nGET /q HTTP/1.1\r\n",
+    b"GET /q\r\n",
+    b"get /q HTTP/1.1\r\n",
+]
+FIELDS = [
+    b"Host: a\r\n",
+    b"Host:a\r\n",
+    b"X-Api-Key: 1\r\n",
+    b"x-api-key: 2 \r\n",
+    b"Content-Length: 2\r\n",
+    b"Content-Length: 0\r\n",
+    b"Connection: close\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Expect: 100-continue\r\n",
+    b" folded\r\n",
+    b"X: y\n",
+]
+RAW = st.builds(
+    lambda first, fields, end, body: first + b"".join(fields) + end + body,
+    st.sampled_from(FIRST), st.lists(st.sampled_from(FIELDS), max_size=4),
+    st.sampled_from([b"\r\n", b"\r\n", b"\n", b""]), st.sampled_from([b"", b"{}", b"{}{}", b"0\r\n\r\n"]),
+)  # fmt: skip
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(RAW, min_size=2, max_size=8))
+def test_headers_known_by_heart_are_never_read_otherwise_than_by_the_parser(calls: list[bytes]) -> None:
+    ways = [MockServer(Always(), clock=SteppedClock()) for _ in range(2)]
+    for raw in [call for call in calls for _ in range(2)]:
+        said = []
+        for remembers, server in enumerate(ways):
+            if not remembers:
+                server.heads.clear()
+            connection, transport = Connection(server), Spoken()
+            connection.connection_made(transport)
+            connection.data_received(raw)
+            said.append((transport.said, transport.closed))
+        assert said[0] == said[1]
+
+
+def test_the_second_call_with_the_same_headers_is_known_by_heart() -> None:
+    server = MockServer(Always(), clock=SteppedClock())
+    connection, transport = Connection(server), Spoken()
+    connection.connection_made(transport)
+    for path in (b"/a", b"/b"):
+        connection.data_received(b"GET %b HTTP/1.1\r\nHost: m\r\nX-Api-Key: k\r\n\r\n" % path)
+    assert transport.said == b"GET /a k http://m \nGET /b k http://m \n"
+    assert list(server.heads) == [b"Host: m\r\nX-Api-Key: k"]
 
 
 def test_a_websocket_handshake_is_handed_over_raw_with_what_follows() -> None:

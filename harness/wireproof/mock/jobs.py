@@ -6,7 +6,7 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -201,6 +201,8 @@ class Account:
         if not self._new:
             return
         new, self._new = self._new, []
+        if len(new) * 16 < len(self._running):
+            return self._catch_up_slowly(new)
         running = sorted([*self._running, *((one[6], one[2], one[8], True) for one in new)])
         done, book = 0, self._book.append
         for one in new:
@@ -210,6 +212,15 @@ class Account:
             self._reserved += one[8]
             book((one[4], "reserve", one[8], one[2]))
         self._running = running[done:]
+
+    def _catch_up_slowly(self, new: Sequence[Lean]) -> None:
+        """The same one by one: less work where few are new and many run."""
+        for one in new:
+            while self._running and self._running[0][0] <= one[4]:
+                self._end(*heapq.heappop(self._running))
+            heapq.heappush(self._running, (one[6], one[2], one[8], True))
+            self._reserved += one[8]
+            self._book.append((one[4], "reserve", one[8], one[2]))
 
     def _end(self, ended: float, job: int, cost: Decimal, billed: bool) -> None:
         self._reserved -= cost

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import types
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -298,9 +299,7 @@ class Quick:
         ready = question.phases(origin)[now >= lean[5]]
         return id.encode().join(ready) if ready is not None else None
 
-    def _end(
-        self, target: bytes, lean: Lean, plan: Plan, given: bytes | None, origin: str, now: float
-    ) -> bytes | None:
+    def _end(self, target: bytes, lean: Lean, plan: Plan, given: bytes | None, origin: str, now: float) -> bytes | None:
         """The reply about an ended job: made once by the engine, and kept for a while."""
         kept = plan.endpoint.provider.retention.record.seconds
         if kept is not None and now >= lean[6] + kept:
@@ -365,8 +364,7 @@ def _plan(mock: Mock, host: Host, endpoint: Endpoint, operation: Operation, pref
 
 def _closed(parameter: Parameter) -> bool:
     """Whether a parameter takes no text of the caller's own."""
-    types = parameter.schema.get("type", "")
-    return "enum" in parameter.schema or types in ("integer", "number", "boolean")
+    return "enum" in parameter.schema or parameter.schema.get("type") in ("integer", "number", "boolean")
 
 
 def _kept(mock: Mock, endpoint: Endpoint) -> float:
@@ -470,5 +468,5 @@ def _list(said: dict[str, Any]) -> Any:
     names = {"minItems": "min_length", "maxItems": "max_length"}
     if items is None or not said.keys() <= names.keys():
         raise NotTyped
-    inner = list[_type(items)]  # type: ignore[misc]  # made of data
+    inner: Any = types.GenericAlias(list, (_type(items),))
     return Annotated[inner, msgspec.Meta(**{names[key]: value for key, value in said.items()})] if said else inner
