@@ -1,0 +1,335 @@
+"""How well defects are found, how quiet correct hosts are left, and how Schemathesis does beside us.
+
+    python bench/score.py [--peer PYTHON] [--clean 200] [--write docs/score.md]
+    python bench/score.py --loop 200            # every endpoint's own mock, seed after seed: no violation
+
+Each defect of `mocks/defects` is put into each endpoint that it names. A run starts from nothing: no run knows
+of another, and none is told what is wrong. Ours counts as having heard a defect when it reports what it did not
+report of the faithful mock; so does the peer. The peer gets the OpenAPI document that we export, the same mock
+over a socket with its clock running a thousand times as fast, and as many requests as we made for that defect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wireproof import conform
+from wireproof.clock import ScaledClock
+from wireproof.export import openapi
+from wireproof.mock.defects import GROUPS, Defect, load_defects, manners
+from wireproof.mock.engine import Mock
+from wireproof.mock.manners import Manners
+from wireproof.mock.socket import serving
+from wireproof.mock.variety import Variety
+from wireproof.model import Endpoint, Exchange, Finding, Severity
+from wireproof.spec.load import load_all
+
+SCALE = 1000.0
+"""How many times as fast the clock of the peer's mock runs."""
+QUICK_ROWS = 5
+"""So many requests at most make a defect an easy one."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One defect at one endpoint, as one of the two judges heard it."""
+
+    defect: Defect
+    endpoint: str
+    findings: int
+    requests: int
+    """Requests to the first sign of it; 0: there was none."""
+    jobs: int
+    """Accepted jobs until then."""
+    calls: int
+    """Requests in all."""
+
+
+# ------------------------------------------------------------------------------------------------------ ours
+
+
+def run(
+    endpoint: Endpoint, seed: int, how: Manners | None = None
+) -> tuple[tuple[Finding, ...], tuple[Exchange, ...]]:
+    """One run against the endpoint's own mock."""
+    verdict, exchanges = conform.conform(endpoint, conform.embedded(endpoint, seed, how), seed=seed)
+    return verdict.findings, exchanges
+
+
+def ours(endpoint: Endpoint, defect: Defect, known: set[str]) -> Heard:
+    """How our run hears a defect."""
+    findings, exchanges = run(endpoint, 1, manners(defect))
+    new = [one for one in findings if one.key not in known]
+    first = min((max(one.evidence) for one in new if one.evidence), default=0)
+    return Heard(defect, endpoint.name, len(new), first, _jobs(endpoint, exchanges, first), len(exchanges))
+
+
+def _jobs(endpoint: Endpoint, exchanges: Iterable[Exchange], until: int) -> int:
+    bills = {name for name, operation in endpoint.operations.items() if operation.does.bills}
+    return sum(
+        1 for e in exchanges if e.seq <= until and e.operation in bills and e.reply and e.reply.status < 300
+    )
+
+
+def false_alarms(endpoints: Sequence[Endpoint], runs: int) -> list[str]:
+    """What is said of correct hosts that differ in all that contracts leave open. Questions that the faithful
+    mock raises too are none."""
+    known = {endpoint.name: {one.key for one in run(endpoint, 1)[0]} for endpoint in endpoints}
+    found = []
+    for seed in range(runs):
+        endpoint = endpoints[seed % len(endpoints)]
+        for one in run(endpoint, seed, Variety(seed))[0]:
+            if one.severity is Severity.VIOLATION or one.key not in known[endpoint.name]:
+                found.append(f"{one.severity.value} {one.check} {one.endpoint} (seed {seed}): {one.says}")
+    return found
+
+
+def loop(endpoints: Sequence[Endpoint], runs: int) -> list[str]:
+    """Every violation that any seed brings about at a faithful mock."""
+    return [
+        f"{one.check} {one.endpoint} (seed {seed}): {one.says}"
+        for seed in range(runs)
+        for endpoint in endpoints
+        for one in run(endpoint, seed)[0]
+        if one.severity is Severity.VIOLATION
+    ]
+
+
+# -------------------------------------------------------------------------------------------------- the peer
+
+
+class Peer:
+    """A Schemathesis process that is asked again and again."""
+
+    def __init__(self, python: str, folder: Path) -> None:
+        script = Path(__file__).with_name("peer_schemathesis.py")
+        self._process = subprocess.Popen(
+            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._folder = folder
+        self._known: dict[str, set[str]] = {}
+
+    def close(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+    def known(self, endpoint: Endpoint) -> set[str]:
+        """What it says of the faithful mock, which is none of the defects' doing."""
+        if endpoint.name not in self._known:
+            seen: set[str] = set()
+            for seed in (1, 2, 3):
+                seen |= set(self._ask(endpoint, None, 2000, seed)["found"])
+            self._known[endpoint.name] = seen
+        return self._known[endpoint.name]
+
+    def hear(self, endpoint: Endpoint, defect: Defect, budget: int) -> Heard:
+        """How it hears a defect within so many requests."""
+        answer = self._ask(endpoint, manners(defect), budget, 1)
+        known = self.known(endpoint)
+        new = [where for key, where in answer["found"].items() if key not in known]
+        first = min(new, default=(0, 0))
+        return Heard(defect, endpoint.name, len(new), first[0], first[1], answer["requests"])
+
+    def _ask(self, endpoint: Endpoint, how: Manners | None, budget: int, seed: int) -> dict[str, Any]:
+        file = self._folder / f"{endpoint.name.replace('/', '-')}.json"
+        document = openapi([endpoint])
+        document.pop("servers", None)
+        for path in document["paths"].values():
+            path.pop("servers", None)
+        file.write_text(json.dumps(document), encoding="utf-8")
+        mock, auth = Mock([endpoint], seed=1, manners=how), endpoint.provider.auth
+        submits = [
+            op.request.path.replace("{model}", endpoint.slug)
+            for op in endpoint.operations.values()
+            if op.does.bills
+        ]
+        with serving(mock, clock=ScaledClock(SCALE)) as url:
+            ask = {
+                "openapi": str(file),
+                "url": url,
+                "headers": {auth.header: auth.prefix + mock.key(endpoint.provider.name)},
+                "seed": seed,
+                "budget": budget,
+                "submits": submits,
+            }
+            assert self._process.stdin
+            assert self._process.stdout
+            self._process.stdin.write(json.dumps(ask) + "\n")
+            self._process.stdin.flush()
+            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+# ------------------------------------------------------------------------------------------------- the table
+
+
+def page(
+    ours_: Sequence[Heard],
+    peer: Sequence[Heard],
+    alarms: Sequence[str],
+    clean: int,
+    endpoints: Sequence[Endpoint],
+) -> str:
+    """The page with all numbers, in Markdown."""
+    return "\n".join(
+        [*_head(ours_, alarms, clean, endpoints), *_groups(ours_, peer), *_rows(ours_, peer), ""]
+    )
+
+
+def _head(
+    ours_: Sequence[Heard], alarms: Sequence[str], clean: int, endpoints: Sequence[Endpoint]
+) -> Iterator[str]:
+    heard = [one for one in ours_ if one.findings]
+    rows = {row for one in ours_ for row in one.defect.rows}
+    found = {row for one in heard for row in one.defect.rows}
+    easy = [one for one in ours_ if not one.defect.waits and one.defect.rows]
+    yield "# Score"
+    yield ""
+    yield "Written by `make score`; the numbers are those of its last run. A defect is heard when a run reports what"
+    yield "it does not report of the faithful mock. `mocks/defects/README.md` lists what no contract here can express."
+    yield ""
+    yield f"- Reports from the wild (`P-` rows) that are expressible: {len(rows)}; heard: {len(found)} ({_share(len(found), len(rows))})."
+    yield f"- Not heard: {', '.join(sorted(rows - found)) or 'none'}."
+    yield f"- Defects at endpoints: {len(ours_)}; heard: {len(heard)} ({_share(len(heard), len(ours_))})."
+    yield f"- Of rows that need no waiting: {_share(sum(1 for one in easy if one.findings), len(easy))}."
+    yield f"- Findings for each defect that is heard: {statistics.mean(one.findings for one in heard):.2f} in the mean."
+    yield (
+        f"- Requests to the first sign: {statistics.median(one.requests for one in heard):g} in the median; "
+        f"accepted jobs until then: {statistics.median(one.jobs for one in heard):g}."
+    )
+    yield f"- False alarms over {clean} runs at correct hosts, all of them different, {len(endpoints)} endpoints: **{len(alarms)}**."
+    yield from (f"  - {alarm}" for alarm in alarms[:10])
+    yield ""
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "-"
+
+
+def _groups(ours_: Sequence[Heard], peer: Sequence[Heard]) -> Iterator[str]:
+    yield "| what is broken | defects | heard | findings | requests | jobs | Schemathesis: heard | requests | jobs |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    pairs = {(one.defect.name, one.endpoint) for one in peer}
+    for group in (*GROUPS, "all"):
+        mine = [one for one in ours_ if group in (one.defect.group, "all")]
+        same = [one for one in mine if (one.defect.name, one.endpoint) in pairs] if peer else mine
+        theirs = [one for one in peer if group in (one.defect.group, "all")]
+        if same:
+            yield f"| {group} | {len(same)} | {_cells(same)} | {_cells(theirs, findings=False)} |"
+    yield ""
+    yield "Findings are means, requests and accepted jobs medians to the first sign, over the defects that were heard."
+    yield ""
+
+
+def _cells(some: Sequence[Heard], findings: bool = True) -> str:
+    heard = [one for one in some if one.findings]
+    if not heard:
+        return " | ".join(["0 %" if some else "-", *["-"] * (3 if findings else 2)])
+    cells = [_share(len(heard), len(some))]
+    cells += [f"{statistics.mean(one.findings for one in heard):.1f}"] if findings else []
+    cells += [
+        f"{statistics.median(one.requests for one in heard):g}",
+        f"{statistics.median(one.jobs for one in heard):g}",
+    ]
+    return " | ".join(cells)
+
+
+def _rows(ours_: Sequence[Heard], peer: Sequence[Heard]) -> Iterator[str]:
+    theirs = {(one.defect.name, one.endpoint): one for one in peer}
+    yield "## Each defect"
+    yield ""
+    yield "Request and accepted job at which it was first heard; `-`: not heard."
+    yield ""
+    yield "| defect | reports | endpoint | findings | ours | Schemathesis | behind |"
+    yield "|---|---|---|---:|---:|---:|---|"
+    for one in ours_:
+        other = theirs.get((one.defect.name, one.endpoint))
+        yield (
+            f"| {one.defect.name} | {', '.join(one.defect.rows)} | {one.endpoint} | {one.findings} | {_first(one)} "
+            f"| {_first(other) if other else ''} | {_behind(one, other)} |"
+        )
+    yield ""
+
+
+def _first(one: Heard) -> str:
+    return f"{one.requests} ({one.jobs})" if one.findings else "-"
+
+
+def _behind(one: Heard, other: Heard | None) -> str:
+    if other is None or not other.findings:
+        return ""
+    if not one.findings:
+        return "not heard"
+    return "later" if one.requests > other.requests else ""
+
+
+# ------------------------------------------------------------------------------------------------- the door
+
+
+def measure(peer: Peer | None, clean: int, every: bool, say: Callable[[str], None]) -> str:
+    """All of it, as one page."""
+    endpoints = load_all()
+    by_name = {endpoint.name: endpoint for endpoint in endpoints}
+    known = {endpoint.name: {one.key for one in run(endpoint, 1)[0]} for endpoint in endpoints}
+    mine, theirs = [], []
+    for defect in load_defects().values():
+        for number, name in enumerate(defect.endpoints):
+            mine.append(ours(by_name[name], defect, known[name]))
+            if peer and (every or not number):
+                theirs.append(peer.hear(by_name[name], defect, mine[-1].calls))
+        say(f"{defect.name}: {mine[-1].findings} findings")
+    alarms = false_alarms(endpoints, clean)
+    return page(mine, theirs, alarms, clean, endpoints)
+
+
+def main() -> int:
+    """Measure, and print or write the page."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--peer", metavar="PYTHON", help="a Python that has Schemathesis 4")
+    options.add_argument("--clean", type=int, default=200, help="runs at correct hosts")
+    options.add_argument(
+        "--every", action="store_true", help="the peer at every endpoint, not only the first of a defect"
+    )
+    options.add_argument("--write", type=Path, metavar="FILE")
+    options.add_argument(
+        "--loop", type=int, metavar="SEEDS", help="only look for violations at faithful mocks"
+    )
+    asked = options.parse_args()
+    began = time.monotonic()
+    if asked.loop:
+        found = loop(load_all(), asked.loop)
+        print("\n".join(found) or f"{asked.loop} seeds, no violation ({time.monotonic() - began:.0f} s)")
+        return 1 if found else 0
+    with tempfile.TemporaryDirectory() as folder:
+        peer = Peer(asked.peer, Path(folder)) if asked.peer else None
+        try:
+            text = measure(
+                peer, asked.clean, asked.every, lambda line: print(line, file=sys.stderr, flush=True)
+            )
+        finally:
+            if peer:
+                with suppress(subprocess.TimeoutExpired):
+                    peer.close()
+    if asked.write:
+        asked.write.write_text(text, encoding="utf-8")
+    else:
+        print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
