@@ -35,6 +35,9 @@ class Check:
 
 CHECKS: dict[str, Check] = {}
 
+MOST_SHOWN = 20
+"""So many exchanges are named as evidence of one finding: the latest, which are the smallest after a search."""
+
 
 def check(
     *, id: str, reads: type, trips_on: tuple[str, ...] = ()
@@ -75,7 +78,7 @@ def _hear(one: Check, trace: Trace) -> Iterator[Finding]:
 
 def _joined(a: Finding, b: Finding) -> Finding:
     graver = a if a.severity.rank >= b.severity.rank else b
-    return replace(graver, evidence=tuple(sorted({*a.evidence, *b.evidence})))
+    return replace(graver, evidence=tuple(sorted({*a.evidence, *b.evidence})[-MOST_SHOWN:]))
 
 
 def finding(
