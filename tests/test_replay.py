@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 import test_conform
 from test_conform import DEFECTS
-
 from wireproof.clock import RealClock
 from wireproof.conform import Target, conform, embedded
 from wireproof.errors import CouldNotTell, UsageError
