@@ -519,7 +519,7 @@ def _check(run: Run, verdict: Verdict) -> Checked:
         seen=sum(cover.seen for cover in verdict.coverage),
         facts=len(verdict.coverage),
         jobs=summary.jobs,
-        per_job=Money(summary.spent.amount / Decimal(summary.jobs), summary.spent.unit)
+        per_job=Money(round(summary.spent.amount / Decimal(summary.jobs), 6), summary.spent.unit)
         if whole and summary.spent
         else None,
     )

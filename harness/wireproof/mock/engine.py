@@ -112,6 +112,10 @@ class Mock:
             return False
         return self.moods.quiet and type(self.manners) is Manners
 
+    def holds(self, id: str) -> bool:
+        """Whether a picture of that id would be its own: a job's, or one that was brought along."""
+        return self.memory.knows(id) or id in self._uploads
+
     def key(self, provider: str, role: str = "main") -> str:
         """A key that the mock takes. Each role is an account of its own; `mood:NAME` one that meets that mood."""
         pattern = next(h.provider.auth.pattern for h in self.hosts if h.provider.name == provider)
@@ -197,7 +201,11 @@ class Mock:
             if asked:
                 problem = of_kind(host.provider, asked[0].operation, Kind.WRONG_METHOD)
                 scene = Scene(self, host, host.endpoints[0], asked[0], base, now, wall)
-                return scene.problem(problem) if problem else plain(405, "Method not allowed.", ("allow", method))
+                told = scene.problem(problem) if problem else plain(405, "Method not allowed.")
+                if told.reply.status == 405:
+                    # HTTP wants the methods named that would do.
+                    return replace(told, reply=replace(told.reply, headers=(*told.reply.headers, ("allow", method))))
+                return told
         return None
 
     def _one(self, host: Host, asked: Asked, call: Call, base: Base, now: float, wall: float) -> Answer:
@@ -448,7 +456,7 @@ class Mock:
             return scene.refuse(Kind.INVALID, found[0])
         if self._repeated(scene, account):
             return scene.refuse(Kind.CONFLICT)
-        number = len(self._uploads)
+        number, account.uploads = account.uploads, account.uploads + 1
         id = spell(_UUID, random.Random(f"{self.seed}:{account.name}:upload:{number}:{scene.asked.job}"))
         self._uploads[id] = account.name, number
         if len(self._uploads) > _KEPT_UPLOADS:
