@@ -6,17 +6,20 @@ import argparse
 import contextlib
 import json
 import secrets
+import socket
 import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from wireproof.clock import Clock, RealClock, ScaledClock, SteppedClock
 from wireproof.errors import UsageError, WireproofError
+from wireproof.mock.answer import stands
 from wireproof.mock.channels import Channels
 from wireproof.mock.control import Control
 from wireproof.mock.courier import Courier
@@ -27,6 +30,7 @@ from wireproof.mock.moods import Mood, load_moods
 from wireproof.mock.moods import mood as named_mood
 from wireproof.mock.movable import MovableClock
 from wireproof.mock.socket import MockServer, run_forever
+from wireproof.mock.workers import Desks, spread
 from wireproof.model import Endpoint
 from wireproof.spec.load import resolve
 
@@ -70,9 +74,16 @@ def serve(
     a test needs, `ca` the file with which a client trusts the certificate. A `control_port` of None means
     no control API. Webhooks and uploads leave only for `allow_targets` (`host:port`); all others are only
     recorded. Raises UsageError for what cannot be served.
+
+    With several `workers` each key (its jobs, money and limits) is one process's own, and connections move
+    there. There is no control API and no journal then, and `jobs` is divided among them. Calls without a good
+    key and hosts with a WebSocket are the first worker's. Where a call asks for a mood, what that mood counts
+    per mock or from its first call on is each worker's own.
     """
     if workers != 1:
-        raise UsageError("the mock keeps its state in one process: --workers can only be 1")
+        _check_workers(workers, tls, control_port, clock, mood, allow_targets)
+        work = partial(_work, workers, list(endpoints), clock, seed, limits, deposit, jobs, out or sys.stdout)
+        return spread(workers, host, port, work)
     moods = load_moods()
     chosen = named_mood(mood) if isinstance(mood, str) else mood
     time = MovableClock(clock or RealClock())
@@ -107,6 +118,50 @@ def serve(
             print(json.dumps(line), file=out or sys.stdout, flush=True)
 
         _listen(server, ready, beside, courier)
+
+
+def _check_workers(
+    workers: int, tls: bool, control_port: int | None, clock: Clock | None, mood: Any, targets: Sequence[str]
+) -> None:
+    """Refuse what several processes would each do by themselves. Raises UsageError."""
+    troubles = {
+        "--workers is at least 1": workers < 1,
+        "--tls: an encrypted connection cannot move to another process": tls,
+        "--control-port: the control API sees one process only": bool(control_port),
+        "a stepped clock: it moves by the control API only": stands(clock) if clock else False,
+        "--mood: its clock and its counts are one for the whole mock (a mood by key, marker or header works)": mood,
+        "--allow-target: webhooks leave from one process only": targets,
+    }
+    found = [says for says, is_so in troubles.items() if is_so]
+    if found:
+        raise UsageError(f"not with several workers: {'; '.join(found)}")
+
+
+def _work(
+    workers: int, endpoints: Sequence[Endpoint], clock: Clock | None, seed: int, limits: bool, deposit: Decimal,
+    jobs: int, out: TextIO, number: int, listener: socket.socket, desks: Desks,
+) -> None:  # fmt: skip
+    """One worker, until it is told to stop."""
+    time = clock or RealClock()
+    room = max(1, jobs // workers)
+    mock = Mock(endpoints, seed=seed, moods=load_moods(), limits=limits, deposit=deposit, memory=Memory(room))
+    desk, channels = desks.desk(mock, number), Channels(mock, time)
+    server = desk.server = MockServer(
+        mock,
+        clock=time,
+        upgrade=channels.upgrade,
+        listener=listener,
+        place=desk.place,
+        hand_over=desk.hand_over,
+    )
+
+    def ready(url: str) -> None:
+        desk.listen()
+        if number == 0:
+            line = {"ready": True, "url": url, **_keys(mock), "workers": workers}
+            print(json.dumps(line), file=out, flush=True)
+
+    run_forever(server, ready, errand=desks.watch)
 
 
 def _listen(server: MockServer, ready: Callable[[str], None], beside: Sequence[MockServer], courier: Courier) -> None:
@@ -153,6 +208,7 @@ def main(words: Sequence[str] | None = None) -> int:
             clock=clock,
             seed=asked.seed,
             mood=asked.mood,
+            workers=asked.workers,
             tls=asked.tls,
             control_port=None if asked.no_control else asked.control_port,
             allow_targets=asked.allow_target,
@@ -179,6 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limits", action="store_true", help="let the declared rate limits count")
     parser.add_argument("--deposit", type=Decimal, default=PLENTY, help="what each account has")
     parser.add_argument("--jobs", type=int, default=ROOM, help="how many jobs are remembered at most")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the keys among them")
     parser.add_argument("--tls", action="store_true", help="with a throw-away certificate")
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--no-control", action="store_true")

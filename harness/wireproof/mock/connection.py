@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import struct
 import sys
 from collections import deque
@@ -85,15 +87,19 @@ class Connection(asyncio.Protocol):
     client that does not take what was written."""
 
     __slots__ = (
-        "_body", "_eof", "_fields", "_fresh", "_headers", "_held", "_holds", "_keep", "_left", "_left_at",
-        "_mark", "_origin", "_parser", "_phase", "_server", "_spare", "_stop", "_target", "_timer",
-        "_trailers", "_transport", "_undone", "_unread", "_upgrading", "_waiting",
+        "_body", "_eof", "_fields", "_first", "_fresh", "_headers", "_held", "_holds", "_hops", "_keep", "_left",
+        "_left_at", "_mark", "_moves_to", "_origin", "_parser", "_phase", "_server", "_spare", "_stop", "_target",
+        "_timer", "_trailers", "_transport", "_undone", "_unread", "_upgrading", "_waiting",
     )  # fmt: skip
 
     _transport: asyncio.Transport
 
-    def __init__(self, server: MockServer) -> None:
+    def __init__(self, server: MockServer, first: bytes = b"", hops: int = 0) -> None:
+        """`first` was read from it already, by another worker; `hops` of them had it before."""
         self._server = server
+        self._first = first
+        self._hops = hops
+        self._moves_to: tuple[int, bytes] | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._phase = IDLE
         self._fresh = True
@@ -127,6 +133,8 @@ class Connection(asyncio.Protocol):
             self._end()
         else:
             self._server.connections.add(self)
+            if self._first:
+                self.data_received(self._first)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop = True
@@ -140,6 +148,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._stop:
             self._drop(len(data))
+        elif self._moves_to is not None:
+            self._feed(data)
+            self._depart()
         elif self._holds or self._unread or len(data) > self._server.slice:
             self._unread += data
             self._read_on()
@@ -343,6 +354,10 @@ class Connection(asyncio.Protocol):
             if self._holds or self._waiting:
                 return self._refuse(MALFORMED)
             raw = raw_head(method, self._target, self._headers)
+            fields = {name.lower(): value for name, value in self._headers}
+            self._phase = IDLE
+            if self._server.place is not None and not self._is_here(method, self._target, self._headers, fields, rest):
+                return None
             if self._give_away(self._server.upgrade(raw, self._transport), rest):
                 return
         self._parser = httptools.HttpRequestParser(self)
@@ -366,6 +381,8 @@ class Connection(asyncio.Protocol):
         body: bytes, keep: bool,
     ) -> None:  # fmt: skip
         server = self._server
+        if server.place is not None and not self._is_here(method, target, headers, fields, body):
+            return None
         try:
             # A header that comes twice is the engine's to judge.
             if server.quick is not None and len(fields) == len(headers):
@@ -390,6 +407,34 @@ class Connection(asyncio.Protocol):
             self._write(answer.reply, answer.reply.body if method != b"HEAD" else b"", keep)
             return None if keep else self._end()
         return self._begin(answer, method, keep)
+
+    def _is_here(
+        self, method: bytes, target: bytes, headers: Headers, fields: Mapping[bytes, bytes], body: bytes
+    ) -> bool:
+        """Whether this worker is the one to answer; else the connection moves to the one that is, once the
+        last byte that was written has left and no call is half read."""
+        place = self._server.place(target, fields, self._hops) if self._server.place is not None else None
+        self._hops = 0 if place is None else self._hops + 1
+        if place is None:
+            return True
+        self._holds += 1
+        self._moves_to = place, raw_head(method, target, headers) + body
+        self._server.loop.call_soon(self._depart)
+        return False
+
+    def _depart(self) -> None:
+        if self._moves_to is None or self._stop or self._phase != IDLE:
+            return
+        if self._transport.get_write_buffer_size():
+            self._later(_SETTLE, self._depart)
+            return
+        place, raw = self._moves_to
+        rest = b"".join(part for request in self._waiting if not isinstance(request, Refusal) for part in _raw(request))
+        number = self._transport.get_extra_info("socket").fileno()
+        with socket.socket(fileno=os.dup(number)) as connection:
+            self._server.hand_over(place, connection, raw + rest + self._unread, self._hops)
+        self._end_reading()
+        self._transport.abort()
 
     def _write(self, reply: Reply, body: bytes, keep: bool) -> None:
         head = framed(reply, keep)
@@ -572,6 +617,11 @@ def _in_kernel(transport: asyncio.Transport) -> int:
     except (ImportError, OSError):  # a system that does not tell
         return 0
     return int.from_bytes(queued, sys.byteorder)
+
+
+def _raw(request: _Request) -> tuple[bytes, bytes]:
+    method, target, _, headers, _, body, _ = request
+    return raw_head(method, target, headers), body
 
 
 def _repeats(headers: Headers, name: bytes) -> bool:

@@ -103,6 +103,8 @@ class Account:
     deposited: Decimal
     jobs: int = 0
     """Jobs taken so far: the number of the next one."""
+    uploads: int = 0
+    """Pictures that it brought along."""
     forbidden: bool = False
     used_ids: set[str] = field(default_factory=set)
     calls: dict[str, deque[float]] = field(default_factory=dict)
@@ -304,6 +306,9 @@ class Memory:
         """The job of that id. Of one that is kept in short it is a copy."""
         found = self._jobs.get(id)
         return self.plans[found[0]].job(id, found) if isinstance(found, tuple) else found
+
+    def knows(self, id: str) -> bool:
+        return id in self._jobs
 
     def lean(self, id: str) -> Lean | None:
         """The job of that id as the short cut keeps it; None where it is another kind, or unknown."""

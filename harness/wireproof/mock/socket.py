@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import math
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -35,6 +36,18 @@ connection over (it is not told of `connection_made`; bytes after the head reach
 `data_received`), or None to have the handshake answered like any other call."""
 
 
+Place: TypeAlias = Callable[[bytes, Mapping[bytes, bytes], int], int | None]
+"""Target, headers by their lower-cased names, how often the call was handed over -> the worker that it is
+for; None: this one."""
+
+HandOver: TypeAlias = Callable[[int, socket.socket, bytes, int], None]
+"""Brings a connection to another worker, with what was read from it and how often it was handed over."""
+
+
+def _nowhere(place: int, connection: socket.socket, raw: bytes, hops: int) -> None:
+    raise RuntimeError(f"there is no worker {place}")
+
+
 class MockServer:
     """Serves an engine on one address, in the event loop that starts it.
 
@@ -42,7 +55,8 @@ class MockServer:
     scale of a scaled one, at once under a stepped one. `on_effect` is handed an answer's effects when
     its reply leaves; `on_exchange` is told of each call as it is answered, `on_quick` of those that the
     engine's short cut answered: without it, a server with `on_exchange` takes none. `upgrade` may take
-    WebSockets over.
+    WebSockets over. A `listener` is an open socket to accept from, in place of the address; where several
+    processes do so, `place` says which of them a call is for, and `hand_over` brings it there.
     """
 
     def __init__(
@@ -58,6 +72,9 @@ class MockServer:
         on_exchange: OnExchange | None = None,
         on_quick: OnQuick | None = None,
         upgrade: Upgrade | None = None,
+        listener: socket.socket | None = None,
+        place: Place | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
         self.engine = engine
         self.clock = clock
@@ -68,6 +85,9 @@ class MockServer:
         self.on_effect = on_effect
         self.on_exchange = on_exchange
         self.upgrade = upgrade
+        self.listener = listener
+        self.place = place
+        self.hand_over: HandOver = hand_over or _nowhere
         # What is answered on the short cut would be missing from a journal that hears only of exchanges.
         heard = on_exchange is None or on_quick is not None
         self.quick: Quick | None = getattr(engine, "quick", None) if heard else None
@@ -108,8 +128,7 @@ class MockServer:
         host, port = self._address
         self._listener = await self.loop.create_server(
             lambda: Connection(self),
-            host,
-            port,
+            **({"host": host, "port": port} if self.listener is None else {"sock": self.listener}),
             ssl=self.tls,
             backlog=self.limits.connections,
             ssl_handshake_timeout=self.limits.head_within if self.tls else None,
