@@ -25,7 +25,10 @@ demo: $(READY) ## the whole tour on the embedded mock; ends with the path of an 
 	@$(BIN)/wireproof demo
 
 test: $(READY) ## the suite, in parallel (WORKERS=2)
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+test-slow: $(READY) ## the slower proofs: foreign hosts, whole clients, packages, pages
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not clients" $(ARGS)
 
 test-all: ## the suite on every Python from 3.11 on that is at hand
 	@failed=; for python in $$(.ci/pythons); do \
