@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -220,6 +221,18 @@ def test_the_published_schema_is_the_one_that_the_bends_make() -> None:
 
 def test_every_bend_is_used_by_a_defect() -> None:
     assert {one.bend for one in DEFECTS.values()} == set(BENDS)
+
+
+def test_the_readme_says_which_reports_have_which_defects() -> None:
+    text = (shipped("mocks") / "defects" / "README.md").read_text(encoding="utf-8")
+    table = dict(
+        re.findall(r"^\| (P-[A-Z]{2}-\d\d) \| (.+) \|$", text.partition("cannot express")[0], re.MULTILINE)
+    )
+    rows: dict[str, list[str]] = {}
+    for name, one in DEFECTS.items():
+        for row in one.rows:
+            rows.setdefault(row, []).append(name)
+    assert table == {row: ", ".join(sorted(names)) for row, names in rows.items()}
 
 
 def test_a_defect_that_does_not_exist_is_refused_with_a_guess() -> None:
