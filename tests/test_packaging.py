@@ -125,6 +125,25 @@ def test_an_installed_wheel_does_its_work_away_from_the_tree(wheel: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_the_readmes_test_passes_in_a_repository_with_rooms_of_its_own(wheel: Path, tmp_path: Path) -> None:
+    """A repository that has packages called harness, mocks and reports keeps working with the plugin installed."""
+    python = fresh(tmp_path / "venv")
+    install(python, wheel)
+    own = tmp_path / "own"
+    for name in ("harness", "mocks", "reports"):
+        (own / name).mkdir(parents=True)
+        (own / name / "__init__.py").write_text(f"NAME = {name!r}\n")
+    (own / "test_own.py").write_text(
+        "import harness, mocks, reports\n\n"
+        "def test_own():\n    assert (harness.NAME, mocks.NAME, reports.NAME) == ('harness', 'mocks', 'reports')\n"
+    )
+    [sample] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    (own / "test_readme.py").write_text(sample)
+    told = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=own)
+    assert "2 passed" in told
+
+
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_the_declared_rooms_and_no_more(wheel: Path) -> None:
     source = ROOT / "harness"
     package = {file.relative_to(source).as_posix() for file in source.rglob("wireproof/**/*") if file.is_file()}
