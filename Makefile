@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_TEST := $(wildcard tests/test_docs.py)
 
-.PHONY: help setup demo test test-all check docs format lock build clean
+.PHONY: help setup demo test test-all identical clients check docs format lock build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -35,6 +35,18 @@ test-all: ## the suite on every Python from 3.11 on that is at hand
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); echo "== Python $$version"; \
 		$(MAKE) test PYTHON=$$python VENV=build/venv-$$version || failed="$$failed $$version"; \
 	done; test -z "$$failed" || { echo "not green on:$$failed"; exit 1; }
+
+identical: ## the mock's answers on every Python from 3.11 on that is at hand, byte for byte
+	@told=; for python in $$(.ci/pythons); do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		$(MAKE) setup PYTHON=$$python VENV=build/venv-$$version && \
+		line=$$(build/venv-$$version/bin/python tests/mock_transcript.py) || exit 1; \
+		echo "Python $$version: $$line"; told="$$told$$line\n"; \
+	done; test "$$(printf "$$told" | sort -u | wc -l)" -eq 1 || { echo "not the same bytes"; exit 1; }
+
+clients: $(READY) ## the published clients against the mock, and docs/clients-published.md (WIREPROOF_CLIENTS)
+	@WIREPROOF_CLIENTS=$(WIREPROOF_CLIENTS) $(BIN)/python docs/clients_table.py
+WIREPROOF_CLIENTS ?= build/clients
 
 check: $(READY) ## format, lint, types, floors (and docs): everything that runs no request
 	@$(BIN)/ruff format --check --output-format concise . || { echo "make format puts this right"; exit 1; }

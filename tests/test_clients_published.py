@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,26 +94,34 @@ class World:
         self.mock = Mock(resolve("runware"), moods=load_moods(), seed=11)
         self.clock = ScaledClock(20.0)
         self.url = ""
+        self.happened: list[dict[str, Any]] = []
+        """What each run of a client came to, for the table in the docs."""
 
     def run(self, client: Client, transport: str, what: str, mood: str = "") -> Any:
         key = self.mock.key("runware", f"mood:{mood}" if mood else "main")
+        before = self.jobs(mood)
         words = [*command(client), transport, self.url, key, what]
         surroundings = {"PATH": os.environ["PATH"], "HOME": str(client.home), "CLIENT_FOLDER": str(client.home)}
         ran = subprocess.run(words, check=False, capture_output=True, text=True, timeout=PATIENCE, env=surroundings)
         assert ran.stdout, ran.stderr[-2000:]
-        return json.loads(ran.stdout.splitlines()[-1])
+        told = json.loads(ran.stdout.splitlines()[-1])
+        row = {"client": f"{client.package} {client.version}", "over": transport, "what": what, "mood": mood}
+        self.happened.append({**row, "told": told, "jobs": self.jobs(mood) - before})
+        return told
 
     def jobs(self, mood: str = "") -> int:
         return self.mock.account(f"runware:mood:{mood}" if mood else "runware:main").jobs
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world(record_property: Callable[[str, object], None]) -> Iterator[World]:
     made = World()
     channels = Channels(made.mock, made.clock)
     with serving(made.mock, clock=made.clock, upgrade=channels.upgrade) as url:
         made.url = url
         yield made
+    for row in made.happened:
+        record_property("happened", json.dumps(row, sort_keys=True))
 
 
 ALL = [(SDK, "rest"), (SDK, "websocket"), (LEGACY, "ws"), (JAVASCRIPT, "ws")]

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -234,35 +235,14 @@ def test_ids_are_made_of_any_simple_pattern(pattern: str, throw: int) -> None:
     assert re.fullmatch(pattern, dice.ids(pattern)(throw))
 
 
-TRANSCRIPT = """
-import hashlib, json, sys
-from wireproof.mock.engine import Mock
-from wireproof.mock.moods import load_moods
-from wireproof.model import Call
-from wireproof.spec.load import load_all
-
-moods, told = load_moods(), hashlib.sha256()
-for mood in [None, *sorted(moods)]:
-    mock = Mock(load_all(), seed=9, mood=moods.get(mood), moods=moods)
-    headers = (("x-api-key", mock.key("segmind")), ("authorization", "Bearer " + mock.key("pixeldojo")))
-    for number in range(3):
-        for path in ("/v2/p-image", "/api/v1/models/p-image-edit/run"):
-            more = {"images": ["https://x.example/a"]} if "api" in path else {}
-            body = json.dumps({"prompt": "x", **more}).encode()
-            answer = mock.answer(Call("POST", "http://m" + path, headers, body), float(number), 100.0 + number)
-            told.update(repr(answer).encode())
-    for job in mock.memory:
-        for path in ("/v2/requests/%s/status", "/api/v1/jobs/%s"):
-            told.update(repr(mock.answer(Call("GET", "http://m" + path % job.id, headers), 60.0, 160.0)).encode())
-print(told.hexdigest())
-"""
+TRANSCRIPT = Path(__file__).parent / "mock_transcript.py"
 
 
 def test_the_answers_do_not_depend_on_how_python_orders_its_sets() -> None:
     def digest(seed: str) -> str:
         path = os.pathsep.join(path for path in sys.path if path)
         surroundings = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
-        words = [sys.executable, "-c", TRANSCRIPT]
+        words = [sys.executable, str(TRANSCRIPT)]
         return subprocess.run(words, env=surroundings, capture_output=True, text=True, check=True, timeout=60).stdout
 
     assert len({digest("1"), digest("2")}) == 1

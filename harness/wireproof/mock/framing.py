@@ -65,7 +65,13 @@ _UNSAFE = str.maketrans("\r\n\0", "   ")
 _CLOSE = b"connection: close\r\n"
 
 
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+"""Of RFC 9110, where older Pythons have older ones: the bytes are to be the same on all of them."""
+
+
 def _phrase(status: int) -> str:
+    if status in _PHRASES:
+        return _PHRASES[status]
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

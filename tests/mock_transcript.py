@@ -1,0 +1,66 @@
+"""Prints one line about everything that a mock said to fixed calls: equal lines mean equal bytes.
+
+python tests/mock_transcript.py        what `make identical` runs on every Python that is at hand
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+from wireproof.mock.engine import Mock
+from wireproof.mock.framing import framed
+from wireproof.mock.moods import load_moods
+from wireproof.mock.scene import MEDIA
+from wireproof.model import Call
+from wireproof.spec.load import load_all
+
+ORIGIN = "http://mock.example"
+PICTURES = ["https://pictures.example/a.png"]
+SUBMITS = [
+    ("/v2/p-image", {"prompt": "x"}),
+    ("/v2/p-image", {"prompt": "x", "width": 9}),
+    ("/v2/p-image-edit", {"prompt": "x", "images": PICTURES}),
+    ("/api/v1/models/p-image-edit/run", {"prompt": "x", "images": PICTURES}),
+    (
+        "/runware/v1",
+        [{"taskType": "imageInference", "model": "prunaai:1@1", "positivePrompt": "x", "numberResults": 1}],
+    ),
+]
+QUESTIONS = ("/v2/requests/{}/status", "/v2/requests/{}", "/api/v1/jobs/{}")
+
+
+def said() -> Iterator[bytes]:
+    """Every reply: without a mood and in each one, by the engine and by its short cut."""
+    moods = load_moods()
+    for mood in (None, *sorted(moods)):
+        mock = Mock(load_all(), seed=9, mood=moods[mood] if mood else None, moods=moods)
+        headers = (
+            ("x-api-key", mock.key("segmind")),
+            ("authorization", "Bearer " + mock.key("pixeldojo")),
+            ("content-type", "application/json"),
+        )
+        calls = [("POST", path, json.dumps(body).encode(), float(i)) for i in range(3) for path, body in SUBMITS]
+        for call in calls:
+            yield tell(mock, headers, *call)
+        for job in mock.memory:
+            for path in QUESTIONS:
+                for at in (3.0, 60.0, 5000.0):
+                    yield tell(mock, headers, "GET", path.format(job.id), b"", at)
+            if mood is None:
+                yield tell(mock, headers, "GET", f"{MEDIA}{job.id}-0.png", b"", 60.0)
+
+
+def tell(mock: Mock, headers: tuple[tuple[str, str], ...], method: str, path: str, body: bytes, at: float) -> bytes:
+    fields = {name.encode(): value.encode() for name, value in headers}
+    whole = mock.quick(method.encode(), path.encode(), fields, ORIGIN, body, at)
+    if whole is not None:
+        return whole
+    answer = mock.answer(Call(method, ORIGIN + path, headers, body), at, at + 1_767_225_600.0)
+    return repr((answer.after, answer.delivery, answer.rule)).encode() + framed(answer.reply, True) + answer.reply.body
+
+
+if __name__ == "__main__":
+    replies = list(said())
+    print(hashlib.sha256(b"".join(replies)).hexdigest(), "of", len(replies), "replies")
