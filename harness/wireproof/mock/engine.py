@@ -505,7 +505,7 @@ class Mock:
             width=width,
             height=height,
             format=form,
-            quality=int(quality) if isinstance(quality, (int, str)) and str(quality).isdigit() else None,
+            quality=min(int(quality), 100) if isinstance(quality, (int, str)) and str(quality).isdigit() else None,
             lines=(job.endpoint.name, text[:40], f"seed {seed}"),
             seed=random.Random(f"{seed}:{_essence(job)}").getrandbits(63),
         )
