@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from test_pytest_plugin import plugin_words
 from wireproof.audit import audit
 from wireproof.mock.scenario import choose
 from wireproof.spec.load import resolve
@@ -38,7 +39,7 @@ def test_the_test_of_the_page_passes(tmp_path: Path) -> None:
     (tmp_path / "test_page.py").write_text(TESTS[0])
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "harness"), "HOME": str(tmp_path)}
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "wireproof.pytest_plugin"]
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin_words()]
     told = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert "3 passed" in told.stdout, told.stdout
 

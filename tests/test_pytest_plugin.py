@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,18 @@ def picture(http, key, **body):
 """
 
 
+def plugin_words() -> list[str]:
+    """How the plugin gets into a test run: by itself where we are installed, else by name."""
+    installed = any(point.name == "wireproof" for point in entry_points(group="pytest11"))
+    return [] if installed else ["-p", "wireproof.pytest_plugin"]
+
+
 def run(folder: Path, source: str, *options: str, plugin: bool = True) -> subprocess.CompletedProcess[str]:
     """A test run in a fresh project, with nothing of this one but the package."""
     (folder / "test_it.py").write_text(source)
     (folder / "pytest.ini").write_text("[pytest]\n")
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(HARNESS), "HOME": str(folder)}
-    load = ["-p", "wireproof.pytest_plugin"] if plugin else []
+    load = plugin_words() if plugin else ["-p", "no:wireproof"]
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--strict-markers", *load, *options]
     return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
 

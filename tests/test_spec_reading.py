@@ -195,7 +195,11 @@ def is_danger(module: str) -> bool:
 
 @pytest.mark.parametrize("file", SCANNED, ids=lambda file: str(file.relative_to(SCANNED[0].parent)))
 def test_nothing_in_the_package_executes_or_constructs_what_it_reads(file: Path) -> None:
-    assert dangers_in(ast.parse(file.read_text("utf-8"))) == []
+    # OpenAPI documents of others have anchors and dates: they are read by ruamel's safe loader, and counted.
+    allowed = ["ruamel.yaml"] if file.parts[-2:] == ("imports", "openapi.py") else []
+    text = file.read_text("utf-8")
+    assert dangers_in(ast.parse(text)) == allowed
+    assert not allowed or ('YAML(typ="safe", pure=True)' in text and text.count("YAML(") == 1)
 
 
 def test_the_scan_itself_sees_what_it_looks_for() -> None:

@@ -291,7 +291,7 @@ def hasty(poll: Poll, polls: int) -> float:
 
 def calm(poll: Poll, polls: int) -> float:
     """A cadence for a server on this machine where calls are counted."""
-    return 0.0 if polls == 0 else min(0.2 * 1.5 ** (polls - 1), contract_cadence(poll, max(1, polls)))
+    return 0.0 if polls == 0 else min(0.05 * 1.7 ** (polls - 1), contract_cadence(poll, max(1, polls)))
 
 
 @dataclass(slots=True)

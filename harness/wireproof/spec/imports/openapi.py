@@ -42,7 +42,26 @@ def read(path: Path) -> Tree:
         raise UsageError(f"{path} cannot be read: {sentence(error)}") from None
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise UsageError(f"{path} is no OpenAPI 3 document: it does not begin with `openapi: 3.…`")
+    if _is_too_much(document):
+        raise UsageError(f"{path} holds more than {MOST_NODES} values, aliases written out: it is no honest document")
     return document
+
+
+MOST_NODES = 2_000_000
+"""Aliases of YAML can make a short file endless; so many values no document needs."""
+
+
+def _is_too_much(document: Any) -> bool:
+    """Whether a walk over the document would not come to an end in good time."""
+    left, waiting = MOST_NODES, [document]
+    while waiting and left > 0:
+        node = waiting.pop()
+        left -= 1
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return left <= 0
 
 
 def starts(document: Mapping[str, Any]) -> tuple[str, ...]:
