@@ -360,3 +360,53 @@ def test_webhooks_are_doubled_and_turned_round() -> None:
 def test_a_moderated_job_is_moderated() -> None:
     struck = world("moderated")
     assert struck.mock.memory.get(struck.id()).outcome is Status.MODERATED  # type: ignore[union-attr]
+
+
+def paced(endpoint: Endpoint, body: dict[str, Any], *faults: Fault, jobs: int = 1) -> list[tuple[float, float]]:
+    """How long jobs wait and work where these faults strike each submit."""
+    mock = Mock([endpoint], seed=3, mood=Mood("paced", faults))
+    headers = (("x-api-key", mock.key("segmind")), ("content-type", "application/json"))
+    for number in range(jobs):
+        content = json.dumps(body).encode()
+        mock.answer(Call("POST", f"http://m/v2/{endpoint.slug}", headers, content), float(number), 100.0 + number)
+    return [(job.queue, job.run) for job in mock.memory]
+
+
+@pytest.mark.parametrize(
+    ("options", "least", "middle", "most"),
+    [
+        ({"law": "fixed", "seconds": 2.0}, 2.0, 2.0, 2.0),
+        ({"law": "uniform", "seconds": 2.0, "spread": 0.5}, 1.0, 2.0, 3.0),
+        ({"law": "log-normal", "seconds": 2.0, "spread": 0.3}, 0.5, 2.0, 8.0),
+        ({"law": "empirical", "of": (1.0, 2.0, 2.0, 9.0)}, 1.0, 2.0, 9.0),
+    ],
+    ids=lambda value: value["law"] if isinstance(value, dict) else "",
+)
+@pytest.mark.parametrize("phase", ["queue", "run"])
+def test_a_phase_takes_as_long_as_its_law_says(
+    phase: str, options: dict[str, Any], least: float, middle: float, most: float
+) -> None:
+    (endpoint,) = resolve("segmind/p-image")
+    times = paced(endpoint, {"prompt": "x"}, Fault("paced", options={"phase": phase, **options}), jobs=300)
+    seen = sorted(time[phase == "run"] for time in times)
+    assert least <= seen[0] and seen[-1] <= most
+    assert seen[150] == pytest.approx(middle, rel=0.15)
+    assert (len(set(seen)) == 1) is (options["law"] == "fixed")
+
+
+def test_the_work_takes_longer_by_what_is_asked() -> None:
+    (endpoint,) = resolve("segmind/p-image-try-on")
+    base = Fault("paced", options={"phase": "run", "seconds": 1.0})
+    garments = ["https://p.example/a.png", "https://p.example/b.png"]
+    body = {"person_image": "https://p.example/p.png", "garment_images": garments, "turbo": True}
+
+    def works(**options: Any) -> float:
+        return paced(endpoint, body, base, Fault("weighed", options=options))[0][1]
+
+    assert works(parameter="turbo", value="true", times=0.5) == 0.5
+    assert works(parameter="turbo", value="false", times=0.5) == 1.0
+    assert works(parameter="garments", each=0.25) == 1.5
+    assert works(parameter="unheard-of", times=9.0) == 1.0
+    (endpoint,) = resolve("segmind/p-image")
+    body = {"prompt": "x", "aspect_ratio": "custom", "width": 1024, "height": 512}
+    assert works(megapixel=2.0) == pytest.approx(1.0 + 2 * 1024 * 512 / 1e6, abs=0.001)

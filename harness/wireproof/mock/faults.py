@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_type_hints
 from urllib.parse import urlsplit
 
 from wireproof.lifecycle import Status
@@ -27,6 +27,7 @@ from wireproof.mock.answer import Answer, Delivery
 from wireproof.mock.effects import Send
 from wireproof.mock.jobs import Job
 from wireproof.model import Kind, Reply
+from wireproof.spec.values import by_canonical, drawn_size
 from wireproof.wire import requests
 from wireproof.wire.bodies import MISSING, Moment
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 NEVER = 1e9
 """Seconds that no test outlives, and that a calendar can still hold."""
+
+
+Phase: TypeAlias = Literal["queue", "run"]
+Law: TypeAlias = Literal["fixed", "uniform", "log-normal", "empirical"]
 
 
 class Bends(StrEnum):
@@ -90,6 +95,9 @@ _TYPES: Mapping[Any, Mapping[str, Any]] = {
     float: {"type": "number", "minimum": 0},
     str: {"type": "string"},
     bool: {"type": "boolean"},
+    tuple[float, ...]: {"type": "array", "items": {"type": "number", "minimum": 0}},
+    Phase: {"enum": ["queue", "run"]},
+    Law: {"enum": ["fixed", "uniform", "log-normal", "empirical"]},
     tuple[str, ...]: {"type": "array", "items": {"type": "string"}},
 }
 
@@ -369,6 +377,55 @@ def as_text(strike: Strike, name: str, value: Any, *, names: tuple[str, ...] = F
 def slow(strike: Strike, job: Job, *, queue: float = 1.0, run: float = 1.0, more: float = 0.0) -> None:
     """The job waits and works that many times as long, and `more` seconds in the queue."""
     job.queue, job.run = job.queue * queue + more, job.run * run
+
+
+@_fault(Bends.JOBS)
+def paced(
+    strike: Strike,
+    job: Job,
+    *,
+    phase: Phase = "run",
+    law: Law = "fixed",
+    seconds: float = 1.0,
+    spread: float = 0.25,
+    of: tuple[float, ...] = (),
+) -> None:
+    """The job waits or works as long as a law has it: fixed, uniform, log-normal, or one `of` measured times."""
+    setattr(job, phase, round(max(0.0, _LAWS[law](strike.chance, seconds, spread, of)), 3))
+
+
+_LAWS: Mapping[str, Callable[[random.Random, float, float, Sequence[float]], float]] = {
+    "fixed": lambda chance, seconds, spread, of: seconds,
+    "uniform": lambda chance, seconds, spread, of: seconds * chance.uniform(1 - spread, 1 + spread),
+    "log-normal": lambda chance, seconds, spread, of: seconds * chance.lognormvariate(0.0, spread),
+    "empirical": lambda chance, seconds, spread, of: chance.choice(of) if of else seconds,
+}
+"""Of a middle and a relative spread: the half width of a uniform law, the sigma of a log-normal one."""
+
+
+@_fault(Bends.JOBS)
+def weighed(
+    strike: Strike,
+    job: Job,
+    *,
+    parameter: str = "",
+    value: str = "",
+    times: float = 1.0,
+    each: float = 0.0,
+    megapixel: float = 0.0,
+) -> None:
+    """The work takes as long as what is asked is heavy.
+
+    `times` as long where a parameter (by its name in the model) has a value, or any value; seconds more for
+    `each` thing that it lists and for each `megapixel` that is drawn.
+    """
+    meant = by_canonical(job.endpoint, parameter)
+    given = job.full.get(meant.name) if meant else None
+    if given is not None and value in ("", str(given).lower()):
+        job.run *= times
+        job.run += each * len(given) if isinstance(given, list) else 0.0
+    width, height = drawn_size(job.endpoint, job.full)
+    job.run = round(job.run + megapixel * width * height * job.outputs / 1e6, 3)
 
 
 @_fault(Bends.JOBS)
