@@ -8,6 +8,7 @@ a mistake here, and so is every key that is given twice.
 from __future__ import annotations
 
 import difflib
+import importlib
 import math
 import re
 import unicodedata
@@ -16,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from re import _parser  # type: ignore[attr-defined]  # its tree is what hypothesis generates by, too
 from typing import Any, NoReturn
 
 from ruamel.yaml.events import (
@@ -32,6 +32,8 @@ from ruamel.yaml.events import (
 
 from wireproof.errors import ContractError, Mistake, UsageError
 from wireproof.spec.events import NO_TAGS, NotYaml, events
+
+_parser: Any = importlib.import_module("re._parser")  # its tree is what hypothesis generates by, too
 
 
 @dataclass(frozen=True, slots=True)

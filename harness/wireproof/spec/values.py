@@ -5,6 +5,7 @@ Pure functions of contract nouns and plain JSON values; both sides of the wire u
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -238,8 +239,7 @@ def spell(pattern: str, chance: random.Random) -> str:
 
     Raises ValueError for a pattern that needs more than that.
     """
-    import re._parser as parser  # type: ignore[import-not-found]
-
+    parser: Any = importlib.import_module("re._parser")
     return "".join(_spell(parser.parse(pattern), chance))
 
 
