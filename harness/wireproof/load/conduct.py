@@ -6,6 +6,7 @@ Locust's session, or in a test the mock itself on a stepped clock. Times are sec
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -98,6 +99,7 @@ class Setup:
         return _origin(url) in {_origin(self.base), *(_origin(s.url) for s in servers)}
 
 
+@functools.lru_cache(maxsize=4096)
 def _origin(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower()

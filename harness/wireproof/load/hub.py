@@ -92,10 +92,9 @@ class Hub:
             self._open.setdefault(message["lease"], {})[job["k"]] = 1
 
     def _hear_pulse(self, worker: str, message: Message) -> None:
-        for k, id in message["ids"]:
-            self._write(files.IDS, json.dumps({"k": k, "id": id}))
+        self._write(files.IDS, *(json.dumps({"k": k, "id": id}) for k, id in message["ids"]))
+        self._write(files.JOBS, *(line for _, line in message["records"]))
         for lease, line in message["records"]:
-            self._write(files.JOBS, line)
             if lease and self._teller:
                 self._teller.settle(lease, _spent(JobRecord.from_json(line)))
         for endpoint, operation, counts in message["calls"]:
@@ -183,8 +182,9 @@ class Hub:
 
     # ------------------------------------------------------------------------------------ writing
 
-    def _write(self, name: str, line: str) -> None:
-        os.write(self._files[name], line.encode() + b"\n")
+    def _write(self, name: str, *lines: str) -> None:
+        if lines:
+            os.write(self._files[name], b"".join(line.encode() + b"\n" for line in lines))
 
     def _write_state(self, state: str, **more: Any) -> None:
         before = files.read_state(self._folder)

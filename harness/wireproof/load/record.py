@@ -15,6 +15,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from wireproof.load.arrivals import Record
 from wireproof.load.censor import Interval
 from wireproof.money import Money, plain
@@ -121,7 +123,7 @@ class JobRecord:
 
     def to_json(self) -> str:
         """One line; `from_json` gives back an equal record."""
-        return json.dumps({f.name: _plain(getattr(self, f.name)) for f in fields(self)}, ensure_ascii=False)
+        return msgspec.json.encode(self).decode()
 
     @classmethod
     def from_json(cls, line: str | bytes) -> JobRecord:
@@ -138,17 +140,6 @@ class JobRecord:
             raise ValueError(f"not a job record: {bad}") from bad
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case Money():
-            return {"amount": str(value.amount), "unit": value.unit}
-        case Interval():
-            return [value.left, value.right]
-        case Mapping():
-            return dict(value)
-    return value
-
-
 def _same(value: Any) -> Any:
     return value
 
@@ -158,7 +149,7 @@ def _money(value: Any) -> Money | None:
 
 
 def _interval(value: Any) -> Interval | None:
-    return None if value is None else Interval(*value)
+    return None if value is None else Interval(**value)
 
 
 _READ: Mapping[str, Any] = {

@@ -7,6 +7,7 @@ plan. Run as a program it is one process of `wireproof load`; imported by a locu
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import logging
@@ -22,8 +23,12 @@ from typing import Any, ClassVar
 
 import gevent  # type: ignore[import-untyped]  # it has no types
 from gevent.event import Event  # type: ignore[import-untyped]
+from geventhttpclient.client import HTTPClient
+from geventhttpclient.url import URL
 from locust import FastHttpUser, events, task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
+from locust.exception import CatchResponseError
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from wireproof import __version__
@@ -45,14 +50,34 @@ _HANDS: dict[int, Hand] = {}
 """The hand of each environment in this process."""
 
 
+_FAILURES = frozenset({401, 403, 404, 429, *range(500, 600)})
+"""Status codes that Locust's statistics count as a failed call. Another 4xx may be a job's own answer (a
+failed job told as 422); the record tells which."""
+
+
+@functools.lru_cache(maxsize=8192)
+def _place(url: str) -> tuple[str, str]:
+    """Scheme, host and port of an address, and what is asked for there. A job is asked after many times."""
+    parts = URL(url)
+    return f"{parts.scheme}://{parts.netloc}", parts.quoted_uri
+
+
 class _Wire:
-    """A user's line: Locust's own session, timed by the hand's clock."""
+    """A user's line: the connections of its FastHttpUser, timed by the hand's clock, told to Locust.
+
+    Calls go to the client inside Locust's session, which has the user's timeouts, proxy and TLS. The
+    session itself would parse each address and merge each header twice over: half of what a call costs.
+    """
 
     def __init__(self, user: JobUser, endpoint: str) -> None:
-        self._session = user.client
+        self._user = user
+        self._agent = user.client.client
+        self._clients: dict[str, HTTPClient] = {}
+        self._request = user.environment.events.request
         self._hand = user.hand
         self._endpoint = endpoint
         self._names: dict[str, str] = {}
+        self._headers = dict(self._agent.default_headers.items())
 
     def now(self) -> float:
         return self._hand.now()
@@ -62,44 +87,58 @@ class _Wire:
             gevent.sleep(seconds)
 
     def send(self, call: Call, name: str, within: float) -> Heard:
-        session, hand = self._session, self._hand
-        sent = hand.now()
-        reply, broke = None, ""
-        with gevent.Timeout(within, False) as timer:
+        sent = self._hand.now()
+        with gevent.Timeout(within, False):
             reply, broke = self._exchange(call, name)
-        received = hand.now()
-        if reply is None:
-            # Whatever is left on that connection belongs to a call that was given up.
-            broke = broke or ("timeout" if timer is not None else "broken")
-            session.client.close()
-        hand.call(self._endpoint, name, received - sent)
+        received = self._hand.now()
+        self._hand.call(self._endpoint, name, received - sent)
         return Heard(reply, broke, sent, received)
 
     def _exchange(self, call: Call, name: str) -> tuple[Reply | None, str]:
-        with self._session.request(
-            call.method,
-            call.url,
+        """The reply, or what broke; told to whoever listens to Locust's requests."""
+        wall, begun = time.time(), time.perf_counter()
+        response, size = None, 0
+        error: BaseException | None = None
+        reply, broke = None, ""
+        try:
+            origin, target = _place(call.url)
+            client = self._clients.get(origin) or self._connected(call.url, origin)
+            headers = {**self._headers, **dict(call.headers), "Accept-Encoding": "identity"}
+            response = client.request(call.method, target, call.body, headers)
+            body = bytes(response.read())
+            size, status = len(body), response.status_code
+            reply = Reply(status, tuple(response.headers), body)
+            if status in _FAILURES:
+                error = CatchResponseError(f"status {status}")
+        except FAILURE_EXCEPTIONS as failure:
+            # Whatever is left on that connection belongs to a call that was given up.
+            self._close()
+            error, broke = failure, _broke(failure)
+        self._request.fire(
+            request_type=call.method,
             name=self._names.get(name) or self._names.setdefault(name, f"{self._endpoint} {name}"),
-            data=call.body or None,  # type: ignore[arg-type]  # bytes are sent as they are
-            headers={**dict(call.headers), "Accept-Encoding": "identity"},
-            allow_redirects=False,
-            catch_response=True,
-        ) as response:
-            if not response.status_code:
-                error = getattr(response, "error", None)
-                response.failure(error or "no reply")
-                return None, _broke(error)
-            if response.status_code < 500 and response.status_code not in (401, 403, 404, 429):
-                # A 4xx may be a job's own answer (a failed job told as 422); the record tells which.
-                response.success()
-            headers = tuple((key, value) for key, value in response.headers.items())
-            return Reply(response.status_code, headers, bytes(response.content or b"")), ""
+            response_time=(time.perf_counter() - begun) * 1000,
+            response_length=size,
+            response=response,
+            context=self._user.context(),
+            exception=error,
+            start_time=wall,
+            url=call.url,
+        )
+        return reply, broke
+
+    def _connected(self, url: str, origin: str) -> HTTPClient:
+        client = self._clients[origin] = self._agent.clientpool.get_client(URL(url))
+        return client
+
+    def _close(self) -> None:
+        self._clients.clear()
+        self._agent.close()
 
 
-def _broke(error: Any) -> str:
+def _broke(error: BaseException) -> str:
     """One word for what broke a call."""
-    original = getattr(error, "original", None) or error
-    name = type(original).__name__.lower()
+    name = type(error).__name__.lower()
     words = {
         "timeout": "timeout",
         "refused": "refused",
@@ -121,7 +160,6 @@ class JobUser(FastHttpUser):
     insecure = False  # Locust's own default would send keys to anybody
     network_timeout = 320.0
     connection_timeout = 10.0
-    max_redirects = 0
     concurrency = 1
     host = "http://127.0.0.1"
 
@@ -134,8 +172,6 @@ class JobUser(FastHttpUser):
         super().__init__(environment)
         self.hand = _HANDS[id(environment)]
         self._who = self.hand.join()
-        # Jobs of one key know nothing of one another; looking cookies up would cost each call some time.
-        self.client.client.cookiejar = None
         self._slot: Slot | None = None
         self._wires: dict[str, _Wire] = {}
 

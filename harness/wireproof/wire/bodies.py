@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
 from wireproof.model import Shape
+from wireproof.spec.once import Once
 from wireproof.spec.values import Values, holds
 
 
@@ -41,6 +42,7 @@ class Moment:
 
     seconds: float
 
+
 OURS = frozenset({"is", "each", "when", "says", "evidence"})
 
 
@@ -52,7 +54,9 @@ def render(shape: Shape, lookup: Lookup, counts: Mapping[str, int], values: Valu
     return _render(shape.schema, lookup, counts, values, None)
 
 
-def _render(node: Mapping[str, Any], lookup: Lookup, counts: Mapping[str, int], values: Values, item: int | None) -> Any:
+def _render(
+    node: Mapping[str, Any], lookup: Lookup, counts: Mapping[str, int], values: Values, item: int | None
+) -> Any:
     if "is" in node:
         return spoken(lookup(node["is"], item), node)
     if "const" in node:
@@ -80,7 +84,11 @@ def _is_there(node: Mapping[str, Any], lookup: Lookup, values: Values, item: int
 def spoken(value: Any, node: Mapping[str, Any]) -> Any:
     """A value as the place it stands in wants it: amounts as numbers or text, moments as ISO 8601 or seconds."""
     if isinstance(value, Decimal):
-        return f"{value:f}" if node.get("type") == "string" else (int(value) if value == value.to_integral_value() else float(value))
+        return (
+            f"{value:f}"
+            if node.get("type") == "string"
+            else (int(value) if value == value.to_integral_value() else float(value))
+        )
     if isinstance(value, Moment):
         if node.get("type") in ("integer", "number"):
             return int(value.seconds) if node["type"] == "integer" else value.seconds
@@ -124,8 +132,7 @@ def plainest(node: Mapping[str, Any]) -> Any:
 # --------------------------------------------------------------------------------------- reading
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One value found in a body: which, where, and in which item of a repetition."""
 
     name: str
@@ -136,19 +143,40 @@ class Found:
 
 def collect(shape: Shape, body: Any) -> list[Found]:
     """Every value of the vocabulary that stands in a body, in the order of the shape."""
-    return list(_collect(shape.schema, body, "", None))
+    found: list[Found] = []
+    reader = _readers(shape.schema)
+    if reader is not None:
+        reader(body, "", None, found)
+    return found
 
 
-def _collect(node: Mapping[str, Any], body: Any, pointer: str, item: int | None) -> Iterator[Found]:
-    if "is" in node:
-        yield Found(node["is"], pointer, body, item)
-    if isinstance(body, dict):
-        for name, child in node.get("properties", {}).items():
-            if name in body:
-                yield from _collect(child, body[name], f"{pointer}/{name}", item)
-    elif isinstance(body, list) and isinstance(node.get("items"), dict):
-        for i, one in enumerate(body):
-            yield from _collect(node["items"], one, f"{pointer}/{i}", i if "each" in node else item)
+_Reader = Callable[[Any, str, "int | None", list[Found]], None]
+"""Adds what stands in a body at a pointer, in an item of a repetition, to a list."""
+
+
+def _reader(node: Mapping[str, Any]) -> _Reader | None:
+    """What reads a place of a shape, made once for all bodies; None where nothing is said to stand."""
+    name, each = node.get("is"), "each" in node
+    inner = node.get("items")
+    items = _reader(inner) if isinstance(inner, dict) else None
+    made = [(key, f"/{key}", _reader(child)) for key, child in node.get("properties", {}).items()]
+    children = [(key, step, reader) for key, step, reader in made if reader is not None]
+
+    def read(body: Any, pointer: str, item: int | None, found: list[Found]) -> None:
+        if name is not None:
+            found.append(Found(name, pointer, body, item))
+        if isinstance(body, dict):
+            for key, step, reader in children:
+                if key in body:
+                    reader(body[key], pointer + step, item, found)
+        elif items is not None and isinstance(body, list):
+            for i, one in enumerate(body):
+                items(one, f"{pointer}/{i}", i if each else item, found)
+
+    return read if name is not None or children or items is not None else None
+
+
+_readers = Once(_reader)
 
 
 # --------------------------------------------------------------------------------------- judging
@@ -171,7 +199,9 @@ class Fault:
 
 def faults(shape: Shape, body: Any, values: Values, word: str | None) -> list[Fault]:
     """How a body differs from its shape, given the request's effective values and the state word in it."""
-    pure = _pure_text(json.dumps(shape.schema, sort_keys=True), json.dumps(_relevant(shape, values), sort_keys=True), word)
+    pure = _pure_text(
+        json.dumps(shape.schema, sort_keys=True), json.dumps(_relevant(shape, values), sort_keys=True), word
+    )
     return [_fault(error, body) for error in pure.iter_errors(body)]
 
 
@@ -238,7 +268,11 @@ def pure(node: Mapping[str, Any], values: Values, word: str | None = None) -> di
     A place whose `when` speaks of `job.state` is required where the object itself carries that state,
     or, when it carries none, where the whole reply's `word` is that state.
     """
-    plain = {key: value for key, value in node.items() if key not in OURS and key not in ("properties", "items", "required", "anyOf")}
+    plain = {
+        key: value
+        for key, value in node.items()
+        if key not in OURS and key not in ("properties", "items", "required", "anyOf")
+    }
     children = node.get("properties", {})
     if children:
         plain["properties"] = {name: pure(child, values, word) for name, child in children.items()}

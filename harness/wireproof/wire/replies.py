@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from wireproof.model import (
     Problem,
     Reply,
 )
+from wireproof.spec.once import Once
 from wireproof.spec.values import Values, effective, holds
 from wireproof.wire.bodies import MISSING, Found, collect
 
@@ -72,9 +73,9 @@ class Reading:
 
 def kind_of(reply: Reply) -> str:
     """What a body is: by its content type, and by its bytes where the type says nothing."""
-    declared = (reply.header("content-type") or "").partition(";")[0].strip().lower()
     if not reply.body:
         return "empty"
+    declared = _media_type(reply.header("content-type") or "")
     if declared.startswith("image/"):
         return "image"
     if declared.endswith("json"):
@@ -90,6 +91,11 @@ def kind_of(reply: Reply) -> str:
     return "html" if head == b"<" else "text"
 
 
+@functools.lru_cache(maxsize=256)
+def _media_type(declared: str) -> str:
+    return declared.partition(";")[0].strip().lower()
+
+
 def parse(body: bytes) -> Any:
     """The JSON value of a body; MISSING when it is none. Numbers with a fraction stay exact enough for money
     because they are read by their shortest decimal form."""
@@ -103,39 +109,70 @@ def read(endpoint: Endpoint, operation: Operation, reply: Reply, values: Values 
     """What a reply to this operation says, by the contract; `values` are the request's parameters."""
     media = kind_of(reply)
     body = parse(reply.body) if media in ("json", "text") else MISSING
-    full = effective(endpoint, values or {})
-    alternatives = _candidates(operation.alternatives, reply, media, body, full)
+    expected = _expected(operation, endpoint.provider.problems)
+    full = effective(endpoint, values or {}) if expected.conditional else {}
+    alternatives = _candidates(expected.alternatives.get(reply.status, ()), media, body, full)
     if not alternatives and 200 <= reply.status < 300:
         alternatives = _by_form(operation.alternatives, reply, body, full)
-    problems = _problems(endpoint, operation, reply, body)
+    problems = _problems(expected.problems.get(reply.status, ()), body)
     chosen, found = _choose(endpoint, alternatives, body)
     if chosen is not None and problems and _is_problem(endpoint, chosen, problems, body):
         chosen = None
     if chosen is None:
         problem = problems[0] if problems else None
         found = tuple(collect(problem.shape, body)) if problem and problem.shape and body is not MISSING else ()
-    found = (*found, *_from_headers(chosen.headers if chosen else problems[0].headers if problems else (), reply))
+    headers = chosen.headers if chosen else problems[0].headers if problems else ()
+    if headers:
+        found = (*found, *_from_headers(headers, reply))
     trouble = "" if chosen or problems else _trouble(operation, reply, media, body, endpoint)
     return _reading(endpoint, operation, chosen, problems, media, body, found, reply, trouble)
 
 
-def _candidates(
-    alternatives: Iterable[Alternative], reply: Reply, media: str, body: Any, values: Values
-) -> list[Alternative]:
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """What an operation may be answered with, by status code."""
+
+    alternatives: Mapping[int, tuple[Alternative, ...]]
+    problems: Mapping[int, tuple[Problem, ...]]
+    conditional: bool
+    """Whether some alternative depends on the values of the request."""
+
+
+def _what_is_expected(operation: Operation, problems: Mapping[str, Problem]) -> _Expected:
+    known = [problems[name] for name in operation.problems if name in problems]
+    return _Expected(
+        alternatives=_by_status(operation.alternatives),
+        problems=_by_status(known),
+        conditional=any(one.when for one in operation.alternatives),
+    )
+
+
+_expected = Once(_what_is_expected)
+
+Answered = TypeVar("Answered", Alternative, Problem)
+
+
+def _by_status(answers: Sequence[Answered]) -> dict[int, tuple[Answered, ...]]:
+    """The answers that each status code may be, in their order."""
+    codes = {code for one in answers for code in one.statuses}
+    return {code: tuple(one for one in answers if code in one.statuses) for code in codes}
+
+
+def _candidates(alternatives: Sequence[Alternative], media: str, body: Any, values: Values) -> Sequence[Alternative]:
+    """Those of one status code that a body of this kind may be."""
     return [
         one
         for one in alternatives
-        if reply.status in one.statuses
-        and (one.media == "any" or (one.media == "image") == (media == "image"))
+        if (one.media == "any" or (one.media == "image") == (media == "image"))
         and (one.media != "empty" or media == "empty")
-        and all(at(body, pointer) is not MISSING for pointer in one.having)
-        and not any(at(body, pointer) is not MISSING for pointer in one.lacking)
-        and holds(one.when, values)
+        and (not one.having or all(at(body, pointer) is not MISSING for pointer in one.having))
+        and (not one.lacking or not any(at(body, pointer) is not MISSING for pointer in one.lacking))
+        and (not one.when or holds(one.when, values))
     ]
 
 
-def _by_form(alternatives: Iterable[Alternative], reply: Reply, body: Any, values: Values) -> list[Alternative]:
-    """Good replies whose body this is, under another good status: the judge tells of the status, and the story goes on."""
+def _by_form(alternatives: Iterable[Alternative], reply: Reply, body: Any, values: Values) -> Sequence[Alternative]:
+    """Good replies whose body this is, under another good status: the judge tells of that, and the story goes on."""
     return [
         one
         for one in alternatives
@@ -155,7 +192,9 @@ def _choose(
     """The candidate whose states hold the word that stands in the body; otherwise the first one."""
     if not candidates:
         return None, ()
-    readings = [(one, tuple(collect(one.shape, body)) if one.shape and body is not MISSING else ()) for one in candidates]
+    readings = [
+        (one, tuple(collect(one.shape, body)) if one.shape and body is not MISSING else ()) for one in candidates
+    ]
     for one, found in readings:
         words = [f.value for f in found if f.name == "job.state"]
         if words and one.states and all(word in one.states for word in words):
@@ -178,14 +217,15 @@ def _is_problem(endpoint: Endpoint, chosen: Alternative, problems: Sequence[Prob
     return bool(needs) and bool(shows) and all(name in body for name in shows)
 
 
-def _problems(endpoint: Endpoint, operation: Operation, reply: Reply, body: Any) -> tuple[Problem, ...]:
-    known = [endpoint.provider.problems[name] for name in operation.problems if name in endpoint.provider.problems]
-    fitting = [p for p in known if reply.status in p.statuses]
+def _problems(fitting: Sequence[Problem], body: Any) -> tuple[Problem, ...]:
+    """Those of one status code that a body may tell of, the likeliest first."""
+    if not fitting:
+        return ()
     coded = [p for p in fitting if p.code and p.code in _codes(p, body)]
     if coded:
         return tuple(coded)
     # A JSON body is told of by a problem that has a form, a page by one that has none.
-    fitting.sort(key=lambda p: (p.shape is None) is (body is not MISSING))
+    fitting = sorted(fitting, key=lambda p: (p.shape is None) is (body is not MISSING))
     uncoded = [p for p in fitting if not p.code and (p.shape is None) is (body is MISSING)]
     return tuple(uncoded or fitting)
 
@@ -224,7 +264,18 @@ def _reading(
     reply: Reply,
     trouble: str,
 ) -> Reading:
-    words = tuple(f.value for f in found if f.name == "job.state" and isinstance(f.value, str))
+    words: list[str] = []
+    links: dict[str, str] = {}
+    id = None
+    for name, _, value, _ in found:
+        if name == "job.state":
+            if isinstance(value, str):
+                words.append(value)
+        elif name == "job.id":
+            if id is None and isinstance(value, (str, int)):
+                id = str(value)
+        elif name.startswith("link.") and isinstance(value, str):
+            links[name.removeprefix("link.")] = value
     return Reading(
         operation=operation,
         alternative=chosen,
@@ -232,14 +283,10 @@ def _reading(
         media=media,
         body=body,
         found=found,
-        words=words,
+        words=tuple(words),
         status=_status(endpoint, operation, chosen, words),
-        id=next((str(f.value) for f in found if f.name == "job.id" and isinstance(f.value, (str, int))), None),
-        links={
-            f.name.removeprefix("link."): f.value
-            for f in found
-            if f.name.startswith("link.") and isinstance(f.value, str)
-        },
+        id=id,
+        links=links,
         outputs=_outputs(found, chosen, reply),
         trouble=trouble,
     )
@@ -268,15 +315,19 @@ def _outputs(found: Sequence[Found], chosen: Alternative | None, reply: Reply) -
     for f in found:
         if f.name.startswith("output."):
             items.setdefault(f.item or 0, {}).setdefault(f.name.removeprefix("output."), f.value)
-    return tuple(
-        Output(
-            url=facts.get("url") if isinstance(facts.get("url"), str) else None,
-            data=_inline(facts),
-            id=str(facts["id"]) if "id" in facts else None,
-            content_type=facts.get("content_type"),
+    return (
+        ()
+        if not items
+        else tuple(
+            Output(
+                url=facts.get("url") if isinstance(facts.get("url"), str) else None,
+                data=_inline(facts),
+                id=str(facts["id"]) if "id" in facts else None,
+                content_type=facts.get("content_type"),
+            )
+            for _, facts in sorted(items.items())
+            if _inline(facts) or isinstance(facts.get("url"), str)
         )
-        for _, facts in sorted(items.items())
-        if _inline(facts) or isinstance(facts.get("url"), str)
     )
 
 

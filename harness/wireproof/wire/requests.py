@@ -50,7 +50,9 @@ def build(
     if key is not None:
         auth = endpoint.provider.auth
         headers.append((auth.header, auth.prefix + key))
-    payload = body if body is not None else body_of(operation, values or {}, job, effective(endpoint, {}))
+    payload = body
+    if payload is None and operation.request.envelope != "none":
+        payload = body_of(operation, values or {}, job, effective(endpoint, {}) if operation.request.select else None)
     content = b""
     if payload is not None:
         content = payload if isinstance(payload, bytes) else encode(payload)
@@ -65,7 +67,13 @@ def encode(value: Any) -> bytes:
 
 def fill(template: str, endpoint: Endpoint, job: str) -> str:
     """The path of an operation; ids are one segment, whatever they hold."""
-    return template.replace("{model}", endpoint.slug).replace("{job.id}", quote(job, safe=""))
+    return template.replace("{model}", endpoint.slug).replace("{job.id}", _segment(job))
+
+
+@functools.lru_cache(maxsize=4096)
+def _segment(text: str) -> str:
+    """Text as one segment of a path. A job's id is asked for as often as the job is polled."""
+    return quote(text, safe="")
 
 
 def body_of(operation: Operation, values: Values, job: str, defaults: Values | None = None) -> Any:
@@ -149,7 +157,9 @@ def _routes(operations: Mapping[str, Operation]) -> tuple[Route, ...]:
 
 def _path_regex(path: str) -> re.Pattern[str]:
     parts = re.split(r"(\{[a-z.]+\})", path)
-    text = "".join(f"(?P<{part[1:-1].replace('.', '_')}>[^/]+)" if part.startswith("{") else re.escape(part) for part in parts)
+    text = "".join(
+        f"(?P<{part[1:-1].replace('.', '_')}>[^/]+)" if part.startswith("{") else re.escape(part) for part in parts
+    )
     return re.compile(text)
 
 
@@ -169,7 +179,9 @@ def recognise(endpoint: Endpoint, call: Call, prefix: str = "") -> tuple[Asked, 
     return ()
 
 
-def _asked(endpoint: Endpoint, operations: Sequence[Operation], call: Call, named: Mapping[str, str]) -> Iterator[Asked]:
+def _asked(
+    endpoint: Endpoint, operations: Sequence[Operation], call: Call, named: Mapping[str, str]
+) -> Iterator[Asked]:
     first = operations[0]
     job, model = named.get("job_id", ""), named.get("model", "")
     if first.request.envelope == "none":
@@ -198,11 +210,24 @@ def _one(
         inner = body.get(operation.request.envelope) if isinstance(body, dict) else None
     if not isinstance(inner, dict):
         return Asked(
-            operation, {}, job=job, model=model, body=body, unreadable="the request must be a JSON object", element=element
+            operation,
+            {},
+            job=job,
+            model=model,
+            body=body,
+            unreadable="the request must be a JSON object",
+            element=element,
         )
     known = dict(known_fields(endpoint, operation))
     flat = flatten(inner, known)
-    brought = next((str(flat.values[f.name]) for f in operation.request.fields if f.canonical == "job.id" and f.name in flat.values), job)
+    brought = next(
+        (
+            str(flat.values[f.name])
+            for f in operation.request.fields
+            if f.canonical == "job.id" and f.name in flat.values
+        ),
+        job,
+    )
     return Asked(operation, flat.values, flat.extra, flat.blocked, brought, model, body, element=element)
 
 
@@ -297,7 +322,9 @@ def _extra(asked: Asked) -> Iterator[Breach]:
     if request.unknown_fields == "ignored":
         return
     for name in asked.extra:
-        proof = request.unknown_evidence if request.unknown_fields == "refused" else Evidence(confidence=Confidence.UNKNOWN)
+        proof = (
+            request.unknown_evidence if request.unknown_fields == "refused" else Evidence(confidence=Confidence.UNKNOWN)
+        )
         yield Breach(name, "unknown", f"{name} is not a parameter of this endpoint", proof, asked.operation.where)
 
 
@@ -305,10 +332,16 @@ def _parameter(parameter: Parameter, value: Any) -> Iterator[Breach]:
     if value is _ABSENT:
         if parameter.required:
             yield Breach(
-                parameter.name, "required", f"{parameter.name} is required", parameter.proof("required"), parameter.line("required")
+                parameter.name,
+                "required",
+                f"{parameter.name} is required",
+                parameter.proof("required"),
+                parameter.line("required"),
             )
         return
-    errors = [(str(e.schema_path[-1]) if e.schema_path else "schema", e) for e in validator(parameter).iter_errors(value)]
+    errors = [
+        (str(e.schema_path[-1]) if e.schema_path else "schema", e) for e in validator(parameter).iter_errors(value)
+    ]
     typed = [pair for pair in errors if pair[0] == "type"]
     # A value of the wrong type breaks every other keyword too; only the type is worth telling.
     for keyword, error in typed or errors:
@@ -341,7 +374,11 @@ def _irrelevant(endpoint: Endpoint, values: Values) -> Iterator[Breach]:
         parameter = endpoint.parameters.get(name)
         if parameter and parameter.otherwise == "refused" and not matters(parameter, full):
             yield Breach(
-                name, "irrelevant", f"{name} has no place beside these values", parameter.proof("matters"), parameter.line("matters")
+                name,
+                "irrelevant",
+                f"{name} has no place beside these values",
+                parameter.proof("matters"),
+                parameter.line("matters"),
             )
 
 
