@@ -130,6 +130,7 @@ def test_the_sums_are_right_though_the_lines_of_old_jobs_were_never_written() ->
         hurried.take((0, "a", number, b"", now, now, now + 1.5, 0, cost, hurried.left(now) - cost))
         plain.settle(now)
         plain.reserve(cost, now + 1.5, True, now)
+    assert len(hurried._new) < 25_000, "what has ended is not kept"
     for account in (hurried, plain):
         account.settle(40.25)
     assert (hurried.spent, hurried.reserved, hurried.balance) == (plain.spent, plain.reserved, plain.balance)

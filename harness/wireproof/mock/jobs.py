@@ -80,7 +80,7 @@ class Job:
 _LINES = 1000
 """Of a book that are kept."""
 _FOLD = 16 * _LINES
-"""Jobs from which on the older half is booked as one sum."""
+"""So many jobs are new before those that ended are booked as one sum."""
 
 
 class Entry(NamedTuple):
@@ -189,14 +189,12 @@ class Account:
             self._fold()
 
     def _fold(self) -> None:
-        """Book the older half of the new jobs as one sum, but for those that still run. The lines that they
-        would have in the book are older than the last ones, which are all it keeps."""
-        half = len(self._new) // 2
-        until = self._new[half][4]
-        done = [one for one in self._new[:half] if one[6] <= until]
-        self._new = [*(one for one in self._new[:half] if one[6] > until), *self._new[half:]]
-        self._spent += sum(one[8] for one in done)
-        self._fold_at = max(_FOLD, 2 * len(self._new))
+        """Book what has ended as one sum, but for the latest. The lines that it would have in the book are
+        older than the last ones, which are all it keeps."""
+        new, until = self._new, self._new[-_LINES][4]
+        self._spent += sum(one[8] for one in new if one[6] <= until)
+        self._new = [one for one in new if one[6] > until]
+        self._fold_at = len(self._new) * 3 // 2 + _FOLD
 
     def _catch_up(self) -> None:
         """Bring the books up to the last job: the same entries as if each had been booked when it was taken."""
