@@ -79,3 +79,35 @@ def test_any_interleaving_of_workers_keeps_the_ledger_within_its_ceiling(ceiling
             teller.settle(under_way[worker].pop(), cost)
         state = ledger.state()
         assert charged <= state.at_most.amount <= ceiling
+
+
+def test_a_refused_price_may_come_as_long_as_more_is_set_aside_than_was_spent():
+    ledger = MemoryLedger(usd("0.10"))
+    teller = Teller(lambda endpoint, unit: [ledger])
+    (first, _), (second, _) = (teller.grant("a", usd("0.05"), 1) for _ in range(2))
+    assert teller.grant("a", usd("0.05"), 1) == (0, 0)
+    assert teller.may_come("a", usd("0.05"))
+    teller.settle(first, usd("0.03"))
+    assert teller.may_come("a", usd("0.07"))
+    assert not teller.may_come("a", usd("0.08"))
+    teller.settle(second, usd("0.02"))
+    assert not teller.may_come("a", usd("0.06"))
+    assert teller.grant("a", usd("0.05"), 1)[1] == 1
+
+
+def test_nothing_is_waited_for_that_only_a_dead_worker_holds():
+    ledger = MemoryLedger(usd("0.05"))
+    teller = Teller(lambda endpoint, unit: [ledger])
+    lease, _ = teller.grant("a", usd("0.05"), 1)
+    teller.orphan([lease])
+    assert not teller.may_come("a", usd("0.01"))
+
+
+def test_what_is_given_back_while_a_purse_asks_for_more_does_not_take_the_new_lease_with_it():
+    def ask(endpoint, price, jobs):
+        purse.unused()
+        return 5, 2
+
+    purse = Purse(ask)
+    assert purse.take("a", usd("0.05")) == 5
+    assert dict(purse.unused()) == {5: 1}

@@ -112,6 +112,11 @@ class Hand:
         answer[:] = [message["lease"], message["jobs"]]
         event.set()
 
+    def _hear_short(self, _: Message) -> None:
+        """Somebody waits for money: what is in hand here goes back, and is asked for again when it is needed."""
+        if self._purse is not None and (unused := self._purse.unused()):
+            self._up({"what": "unused", "unused": list(unused.items())})
+
     def _ask(self, endpoint: str, price: Money, jobs: int) -> tuple[int, int]:
         number = max(self._asks, default=0) + 1
         event, answer = self._asks[number] = self._event(), []
@@ -177,11 +182,12 @@ class Hand:
 
     def carry(self, slot: Slot, line: Line) -> JobRecord | None:
         """Carry one job out; None when the run was stopped or its money was gone before it began."""
-        self._held -= 1
         arrival = slot.arrival
         setup = self.setups[arrival.endpoint]
         values = cases.body(self.bodies[arrival.endpoint][arrival.case], arrival.block)
+        asked = self.now()
         lease = self._pay(arrival, values)
+        self._held -= 1
         if lease is None:
             self.settle_down()
             return None
@@ -192,7 +198,7 @@ class Hand:
             values,
             line,
             worker=self.index,
-            waited=slot.waited,
+            waited=slot.waited or self.now() - asked > 0.001,
             accepted=lambda id: self._ids.append((arrival.k, id)),
         )
         self._change(1)
@@ -224,6 +230,10 @@ class Hand:
             if not self.stopped:
                 self.stopped = True
                 self._up({"what": "broke"})
+        elif lease and self.stopped:
+            # The run was stopped while this job waited for its money.
+            self._up({"what": "unused", "unused": [(lease, 1)]})
+            return None
         return lease
 
     def _count(self, arrival: Arrival, what: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -52,8 +53,12 @@ class Hub:
         self._waiting: dict[str, int] = {}
         """Workers that have not drained, and their index."""
         self._calls: dict[tuple[str, str], Histogram] = {}
-        self._open: dict[int, dict[int, int]] = {}
-        """By worker: lease by `k` of the jobs that are under way."""
+        self._asked: deque[tuple[str, Message]] = deque()
+        """Workers that wait for money, and what for."""
+        self._short = False
+        """Whether the workers know that somebody waits for money."""
+        self._lent: dict[str, set[int]] = {}
+        """Leases by the worker that has them."""
         self.why = ""
         """Why the run was stopped before its plan was done; empty: it was not."""
         self.lost: list[int] = []
@@ -87,9 +92,6 @@ class Hub:
 
     def _hear_started(self, worker: str, message: Message) -> None:
         self._write(files.STARTED, message["job"])
-        if message["lease"]:
-            job = json.loads(message["job"])
-            self._open.setdefault(message["lease"], {})[job["k"]] = 1
 
     def _hear_pulse(self, worker: str, message: Message) -> None:
         self._write(files.IDS, *(json.dumps({"k": k, "id": id}) for k, id in message["ids"]))
@@ -97,6 +99,8 @@ class Hub:
         for lease, line in message["records"]:
             if lease and self._teller:
                 self._teller.settle(lease, _spent(JobRecord.from_json(line)))
+        if self._asked:
+            self._lend()
         for endpoint, operation, counts in message["calls"]:
             key = (endpoint, operation)
             more = Histogram({int(bucket): count for bucket, count in counts})
@@ -104,22 +108,43 @@ class Hub:
         self._write(files.PULSES, json.dumps(message["told"]))
 
     def _hear_lease(self, worker: str, message: Message) -> None:
+        self._asked.append((worker, message))
+        self._lend()
+
+    def _lend(self) -> None:
+        """Grant what was asked for, in order. Where money lacks that may come back, everyone waits for it."""
         assert self._teller is not None  # workers ask only in runs with a budget
-        price = Money(Decimal(message["amount"]), message["unit"])
-        lease, jobs = (0, 0) if self.why else self._teller.grant(message["endpoint"], price, message["jobs"])
-        self._down(worker, {"what": "granted", "ask": message["ask"], "lease": lease, "jobs": jobs})
+        while self._asked:
+            worker, message = self._asked[0]
+            price = Money(Decimal(message["amount"]), message["unit"])
+            lease, jobs = (0, 0) if self.why else self._teller.grant(message["endpoint"], price, message["jobs"])
+            if not jobs and not self.why and self._teller.may_come(message["endpoint"], price):
+                if not self._short:
+                    self._short = True
+                    for name in list(self._waiting):
+                        self._down(name, {"what": "short"})
+                return
+            self._short = False
+            self._asked.popleft()
+            self._lent.setdefault(worker, set()).add(lease)
+            self._down(worker, {"what": "granted", "ask": message["ask"], "lease": lease, "jobs": jobs})
+
+    def _hear_unused(self, worker: str, message: Message) -> None:
+        for lease, jobs in message["unused"]:
+            if self._teller:
+                self._teller.settle(lease, Money(Decimal(0), ""), jobs)
+        self._lend()
 
     def _hear_broke(self, worker: str, _: Message) -> None:
         # The others may still hold money; they stop when theirs is gone.
         self.why = self.why or f"budget: {self._teller.refused if self._teller else ''}"
+        self._lend()
 
     def _hear_drained(self, worker: str, message: Message) -> None:
         if worker not in self._waiting:
             return
-        for lease, jobs in message["unused"]:
-            if self._teller:
-                zero = Money(Decimal(0), "")
-                self._teller.settle(lease, zero, jobs)
+        if message["unused"]:
+            self._hear_unused(worker, message)
         for key, count in message["unsent"].items():
             self._unsent[key] = self._unsent.get(key, 0) + count
         self._planned += message["planned"]
@@ -129,6 +154,10 @@ class Hub:
         """A worker is gone. What it had started and not told stays in the run as cut off."""
         if worker in self._waiting:
             self.lost.append(self._waiting[worker])
+            if self._teller is not None:
+                self._teller.orphan(self._lent.get(worker, ()))
+                self._asked = deque(one for one in self._asked if one[0] != worker)
+                self._lend()
             self._left(worker)
 
     def _left(self, worker: str) -> None:
@@ -144,6 +173,8 @@ class Hub:
             self.cut()
             return
         self.why = why
+        if self._asked:
+            self._lend()
         if not self.begun:
             self._finish()
             return

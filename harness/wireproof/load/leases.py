@@ -7,13 +7,13 @@ accounted for; what a killed worker held stays reserved, for it may have been sp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from wireproof.errors import OverBudget
-from wireproof.ledger import Ledger, Reservation
+from wireproof.ledger import Ledger, Reservation, Stopped
 from wireproof.money import Money
 
 LEASE = 10
@@ -38,8 +38,12 @@ class Teller:
 
     ledgers: Callable[[str, str], Sequence[Ledger]]
     """By endpoint and unit."""
-    workers: int = 1
     _leases: dict[int, _Lease] = field(default_factory=dict)
+    """Those with jobs that are not accounted for."""
+    _made: int = 0
+    _orphans: set[int] = field(default_factory=set)
+    """Leases of workers that are gone: nothing of them will come back."""
+    _closed: bool = False
     refused: str = ""
     """Why the last request was refused; empty: none was."""
 
@@ -51,12 +55,24 @@ class Teller:
                 return self._lease(endpoint, price, wanted), wanted
             except OverBudget as error:
                 self.refused = str(error)
+                self._closed = self._closed or isinstance(error, Stopped)
                 # Near the end everyone gets single jobs, so that none sits on what another could use.
                 wanted = 1 if wanted > 1 else 0
         return 0, 0
 
+    def may_come(self, endpoint: str, price: Money) -> bool:
+        """Whether a price that was refused may be covered later: by what is set aside for more than it will cost."""
+        if self._closed or not self._leases.keys() - self._orphans:
+            return False
+        states = [ledger.state() for ledger in self.ledgers(endpoint, price.unit)]
+        return all((state.spent + price).amount <= state.ceiling.amount for state in states)
+
+    def orphan(self, numbers: Iterable[int]) -> None:
+        """Whoever held these leases is gone: what they hold stays set aside, for it may have been spent."""
+        self._orphans.update(numbers)
+
     def _lease(self, endpoint: str, price: Money, jobs: int) -> int:
-        number = len(self._leases) + 1
+        number = self._made + 1
         with ExitStack() as undo:
             held = []
             for ledger in self.ledgers(endpoint, price.unit):
@@ -64,6 +80,7 @@ class Teller:
                 undo.callback(ledger.release, reservation)
                 held.append((ledger, reservation))
             undo.pop_all()
+        self._made = number
         self._leases[number] = _Lease(held, price, jobs)
         return number
 
@@ -73,6 +90,7 @@ class Teller:
         lease.open -= jobs
         lease.spent += lease.price.amount * jobs if spent is None else spent.amount
         if lease.open == 0:
+            del self._leases[number]
             for ledger, reservation in lease.reservations:
                 ledger.settle(reservation, Money(lease.spent, lease.price.unit))
 
@@ -93,6 +111,8 @@ class Purse:
         held = self._held.setdefault((endpoint, price), [])
         if not held and not self.empty:
             number, jobs = self.ask(endpoint, price, LEASE)
+            # What was in hand may have been given back meanwhile, and the list with it.
+            held = self._held.setdefault((endpoint, price), [])
             if jobs:
                 held.append([number, jobs])
         if not held:
