@@ -8,8 +8,6 @@ interleaved, and the medians are printed with their ratios. Because other work o
 rates, the processor time of the server for one request is printed too: it hardly depends on neighbours.
 """
 
-# ruff: noqa: T201 - a script for a person speaks on stdout
-
 from __future__ import annotations
 
 import argparse
@@ -107,8 +105,8 @@ def ours(name: str, folder: Path, *flags: str) -> Contestant:
 
     def status() -> str:
         headers = {"x-api-key": line["key"], "content-type": "application/json"}
-        call = urllib.request.Request(f"{line['url']}/v2/p-image", b'{"prompt":"x"}', headers)  # noqa: S310 - our own
-        with urllib.request.urlopen(call, timeout=10) as reply:  # noqa: S310 - the same
+        call = urllib.request.Request(f"{line['url']}/v2/p-image", b'{"prompt":"x"}', headers)
+        with urllib.request.urlopen(call, timeout=10) as reply:
             return f"/v2/requests/{json.load(reply)['request_id']}/status"
 
     return Contestant(name, process, line["url"], line["key"], status)

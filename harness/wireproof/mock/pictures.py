@@ -53,9 +53,7 @@ def picture(
         raise ValueError(f"a picture has 1 to {LARGEST} pixels a side, not {width}x{height}")
     content_type(format)
     key = (width, height, format, quality, tuple(lines), seed)
-    return _shelf.get(key) or _shelf.put(
-        key, _encode(_draw(width, height, tuple(lines), seed), format, quality)
-    )
+    return _shelf.get(key) or _shelf.put(key, _encode(_draw(width, height, tuple(lines), seed), format, quality))
 
 
 class _Shelf:

@@ -76,8 +76,7 @@ def _broken(delivery: Delivery, arrived: int, expected: int) -> httpx.TransportE
     if delivery.reset:
         return httpx.ReadError("[Errno 104] Connection reset by peer")
     return httpx.RemoteProtocolError(
-        "peer closed connection without sending complete message body "
-        f"(received {arrived} bytes, expected {expected})"
+        f"peer closed connection without sending complete message body (received {arrived} bytes, expected {expected})"
     )
 
 
