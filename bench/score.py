@@ -37,8 +37,8 @@ from wireproof.spec.load import load_all
 
 SCALE = 1000.0
 """How many times as fast the clock of the peer's mock runs."""
-QUICK_ROWS = 5
-"""So many requests at most make a defect an easy one."""
+TRIED = 12
+"""So many of the exchanges that a finding names are tried as the one that was enough."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,19 @@ def ours(endpoint: Endpoint, defect: Defect, known: set[str]) -> Heard:
     """How our run hears a defect."""
     findings, exchanges = run(endpoint, 1, manners(defect))
     new = [one for one in findings if one.key not in known]
-    first = min((max(one.evidence) for one in new if one.evidence), default=0)
+    first = _first_sign(endpoint, exchanges, new)
     return Heard(defect, endpoint.name, len(new), first, _jobs(endpoint, exchanges, first), len(exchanges))
+
+
+def _first_sign(endpoint: Endpoint, exchanges: Sequence[Exchange], new: Sequence[Finding]) -> int:
+    """The number of the request after which the verdict had one of these findings; 0: there is none."""
+    keys = {one.key for one in new}
+    numbers = sorted({number for one in new for number in one.evidence})
+    for number in numbers[:TRIED]:
+        told = conform.verdict(endpoint, tuple(e for e in exchanges if e.seq <= number)).findings
+        if keys & {one.key for one in told}:
+            return number
+    return numbers[-1] if numbers else 0
 
 
 def _jobs(endpoint: Endpoint, exchanges: Iterable[Exchange], until: int) -> int:
@@ -129,7 +140,7 @@ class Peer:
         """What it says of the faithful mock, which is none of the defects' doing."""
         if endpoint.name not in self._known:
             seen: set[str] = set()
-            for seed in (1, 2, 3):
+            for seed in (1, 2):
                 seen |= set(self._ask(endpoint, None, 2000, seed)["found"])
             self._known[endpoint.name] = seen
         return self._known[endpoint.name]
