@@ -211,7 +211,8 @@ def _head(
     yield "Written by `make score`; the numbers are those of its last run. A defect is heard when a run reports what"
     yield "it does not report of the faithful mock. `mocks/defects/README.md` lists what no contract here can express."
     yield ""
-    yield f"- Reports from the wild (`P-` rows) that are expressible: {len(rows)}; heard: {len(found)} ({_share(len(found), len(rows))})."
+    share = _share(len(found), len(rows))
+    yield f"- Reports from the wild (`P-` rows) that are expressible: {len(rows)}; heard: {len(found)} ({share})."
     yield f"- Not heard: {', '.join(sorted(rows - found)) or 'none'}."
     yield f"- Defects at endpoints: {len(ours_)}; heard: {len(heard)} ({_share(len(heard), len(ours_))})."
     yield f"- Of rows that need no waiting: {_share(sum(1 for one in easy if one.findings), len(easy))}."
@@ -220,7 +221,8 @@ def _head(
         f"- Requests to the first sign: {statistics.median(one.requests for one in heard):g} in the median; "
         f"accepted jobs until then: {statistics.median(one.jobs for one in heard):g}."
     )
-    yield f"- False alarms over {clean} runs at correct hosts, all of them different, {len(endpoints)} endpoints: **{len(alarms)}**."
+    hosts = f"{clean} runs at correct hosts, all of them different, {len(endpoints)} endpoints"
+    yield f"- False alarms over {hosts}: **{len(alarms)}**."
     yield from (f"  - {alarm}" for alarm in alarms[:10])
     yield ""
 
