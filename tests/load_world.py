@@ -13,10 +13,12 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
+from wireproof.clock import RealClock
 from wireproof.load import folder
 from wireproof.load.command import Outcome, run
 from wireproof.load.record import JobRecord
 from wireproof.mock.answer import Answer
+from wireproof.mock.channels import Channels
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.socket import serving
@@ -99,7 +101,8 @@ def world(
 ) -> Iterator[World]:
     endpoints = tuple(resolve(spec)[0] for spec in specs or (SPEC,))
     mock = Mock(endpoints, manners=manners or Steady(0.2))
-    with serving(wrap(mock)) as url:
+    clock = RealClock()
+    with serving(wrap(mock), clock=clock, upgrade=Channels(mock, clock).upgrade) as url:
         yield World(mock, url, endpoints, root)
 
 

@@ -24,6 +24,7 @@ from wireproof.load.record import Outcome
 from wireproof.mock.engine import Mock
 from wireproof.mock.socket import serving
 from wireproof.rooms import shipped
+from wireproof.secrets import Secret
 from wireproof.spec.load import resolve
 
 QUICK = "download: false\npoll: 100ms\ndrain: 5s\n"
@@ -182,3 +183,25 @@ def test_a_host_that_cannot_prove_who_it_is_gets_no_key(tmp_path):
         outcome = here.run(here.plan(QUICK + "phases: [{name: m, rate: 3/s, for: 1s}]\n"))
     assert not here.taken
     assert {(job.outcome, job.problem) for job in kept(outcome)} == {(Outcome.BROKEN, "tls")}
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_jobs_over_websockets_are_the_same_jobs(tmp_path, blocking):
+    with world(tmp_path, Steady(0.2), "runware/p-image-edit") as here:
+        text = f"channel: websocket\nblocking: {str(blocking).lower()}\npoll: 100ms\ndrain: 5s\n"
+        outcome = here.run(here.plan(text + "phases: [{name: m, rate: 8/s, for: 1s}]\n"))
+        jobs = kept(outcome)
+        assert not unaccounted(here, outcome)
+    assert [(job.outcome, job.problem, job.images) for job in jobs] == [(Outcome.SUCCEEDED, "", 1)] * 8
+    assert len(here.taken) == 8
+    assert {one["operation"] for one in outcome.summary["calls"]} == ({"run"} if blocking else {"submit", "status"}) | {
+        "media"
+    }
+
+
+def test_a_login_that_is_refused_over_a_websocket_is_told_as_the_problem_it_is(tmp_path):
+    with world(tmp_path, Steady(0.2), "runware/p-image-edit") as here:
+        plan = here.plan("channel: websocket\nphases: [{name: m, rate: 2/s, for: 1s}]\n")
+        keys = {"runware": Secret("nobody-has-this-one")}
+        jobs = kept(run(["runware/p-image-edit"], str(plan), target=here.url, keys=keys, report_dir=tmp_path / "runs"))
+    assert {(job.outcome, job.problem) for job in jobs} == {(Outcome.REFUSED, "bad_key")}

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wireproof.clock import RealClock
 from wireproof.load import command
 from wireproof.load.command import Outcome, Progress
+from wireproof.mock.channels import Channels
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.socket import serving
@@ -61,9 +63,9 @@ def _names(spec: str) -> list[str]:
 def _embedded(names: Sequence[str], seed: int) -> Iterator[tuple[str, Mapping[str, Secret]]]:
     """The contracts served on a socket of this machine, and a key for each provider."""
     endpoints: list[Endpoint] = [endpoint for name in names for endpoint in resolve(name)]
-    mock = Mock(endpoints, seed=seed, manners=Brisk())
+    mock, clock = Mock(endpoints, seed=seed, manners=Brisk()), RealClock()
     providers = sorted({endpoint.provider.name for endpoint in endpoints})
-    with serving(mock) as url:
+    with serving(mock, clock=clock, upgrade=Channels(mock, clock).upgrade) as url:
         yield url, {provider: Secret(mock.key(provider)) for provider in providers}
 
 

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from wireproof import __version__, money
 from wireproof.errors import CouldNotTell, UsageError
-from wireproof.load import cases, folder, plans, pricing, record, summing, thresholds
+from wireproof.load import cases, folder, frames, plans, pricing, record, summing, thresholds
 from wireproof.load.plans import LoadPlan
 from wireproof.load.pricing import Quote
 from wireproof.load.settings import Settings, bases, is_loopback, key_of
@@ -121,6 +121,8 @@ def run(
     endpoints, declared = settings.endpoints(), settings.load_plan()
     for endpoint in endpoints:
         cases.workload(endpoint, list(declared.cases))
+        if declared.channel == "websocket":
+            frames.channel(endpoint, "", None)
     if dry_run:
         quote = pricing.quote(_first_step(declared), endpoints, _ceilings(budget))
         return Outcome(folder=None, summary=quote.to_json(), exit_code=0 if quote.covered else 4)

@@ -17,6 +17,7 @@ from wireproof.lifecycle import Status, is_final
 from wireproof.load import censor
 from wireproof.load.arrivals import Arrival
 from wireproof.load.censor import Cadence, Interval
+from wireproof.load.frames import Channel
 from wireproof.load.record import Billed, JobRecord, Outcome
 from wireproof.model import Call, Does, Endpoint, Operation, Output, Poll, Reply
 from wireproof.money import Money, exact
@@ -69,6 +70,8 @@ class Setup:
     base: str
     key: str | None
     cadence: Cadence
+    channel: Channel | None = None
+    """The WebSocket that the host's calls go over; None: HTTP."""
     blocking: bool = False
     """Ask for the outputs in one call, where the host has such an operation."""
     patience: float | None = None

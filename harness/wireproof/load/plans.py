@@ -54,6 +54,8 @@ class LoadPlan:
     """What happens to a job that found no free place: `queue` or `drop`."""
     poll: str | Mapping[str, Any] = "contract"
     """`contract`, `client` (as the vendor's own does), `250ms`, or a cadence spelled out."""
+    channel: str = "http"
+    """`http` or `websocket`, where the contract has it."""
     blocking: bool = False
     download: bool = True
     drain: float = 30.0
@@ -180,7 +182,7 @@ def _plan(document: reading.Document, phases: Sequence[Any], limits: Sequence[An
     value = document.value
     plain = {
         name: value[name]
-        for name in ("says", "seed", "cases", "concurrency", "late", "poll", "blocking", "download")
+        for name in ("says", "seed", "cases", "concurrency", "late", "poll", "channel", "blocking", "download")
         if name in value
     }
     timed: dict[str, Any] = {name: seconds(value[name]) for name in ("drain", "patience") if name in value}

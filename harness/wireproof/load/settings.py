@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from wireproof.errors import NoKey, UsageError
-from wireproof.load import plans
+from wireproof.load import frames, plans
 from wireproof.load.conduct import Setup
 from wireproof.load.plans import LoadPlan
 from wireproof.model import Endpoint
@@ -61,20 +61,23 @@ class Settings:
 
     def setups(self, endpoints: Sequence[Endpoint], plan: LoadPlan) -> dict[str, Setup]:
         """How each endpoint's jobs are carried out, with the keys of this process's environment."""
-        return {
-            endpoint.name: Setup(
-                endpoint=endpoint,
-                base=self.bases[endpoint.provider.name],
-                key=key_of(endpoint, self.bases[endpoint.provider.name]),
-                cadence=plans.cadence(plan, endpoint),
-                blocking=plan.blocking,
-                patience=plan.patience,
-                download=plan.download,
-                seed=plan.seed,
-                nonce=self.nonce,
-            )
-            for endpoint in endpoints
-        }
+        return {endpoint.name: self._setup(endpoint, plan) for endpoint in endpoints}
+
+    def _setup(self, endpoint: Endpoint, plan: LoadPlan) -> Setup:
+        base = self.bases[endpoint.provider.name]
+        key = key_of(endpoint, base)
+        return Setup(
+            endpoint=endpoint,
+            base=base,
+            key=key,
+            cadence=plans.cadence(plan, endpoint),
+            channel=frames.channel(endpoint, base, key) if plan.channel == "websocket" else None,
+            blocking=plan.blocking,
+            patience=plan.patience,
+            download=plan.download,
+            seed=plan.seed,
+            nonce=self.nonce,
+        )
 
 
 def key_of(endpoint: Endpoint, base: str) -> str | None:

@@ -14,6 +14,7 @@ import logging
 import os
 import secrets as chance
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent  # type: ignore[import-untyped]  # it has no types
+import websocket
 from gevent.event import Event  # type: ignore[import-untyped]
 from geventhttpclient.client import HTTPClient
 from geventhttpclient.url import URL
@@ -34,8 +36,9 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 from wireproof import __version__
 from wireproof.errors import UsageError, WireproofError
 from wireproof.load import folder as files
-from wireproof.load import money, plans
-from wireproof.load.conduct import Heard
+from wireproof.load import frames, money, plans
+from wireproof.load.conduct import Heard, Line
+from wireproof.load.frames import Channel
 from wireproof.load.hand import Hand, Slot
 from wireproof.load.hub import Hub
 from wireproof.load.settings import Settings, bases, is_loopback
@@ -88,6 +91,7 @@ class _Wire:
 
     def send(self, call: Call, name: str, within: float) -> Heard:
         sent = self._hand.now()
+        reply, broke = None, "timeout"
         with gevent.Timeout(within, False):
             reply, broke = self._exchange(call, name)
         received = self._hand.now()
@@ -114,6 +118,12 @@ class _Wire:
             # Whatever is left on that connection belongs to a call that was given up.
             self._close()
             error, broke = failure, _broke(failure)
+        self._tell(call, name, wall, begun, size, response, error)
+        return reply, broke
+
+    def _tell(
+        self, call: Call, name: str, wall: float, begun: float, size: int, response: Any, error: BaseException | None
+    ) -> None:
         self._request.fire(
             request_type=call.method,
             name=self._names.get(name) or self._names.setdefault(name, f"{self._endpoint} {name}"),
@@ -125,7 +135,6 @@ class _Wire:
             start_time=wall,
             url=call.url,
         )
-        return reply, broke
 
     def _connected(self, url: str, origin: str) -> HTTPClient:
         client = self._clients[origin] = self._agent.clientpool.get_client(URL(url))
@@ -134,6 +143,71 @@ class _Wire:
     def _close(self) -> None:
         self._clients.clear()
         self._agent.close()
+
+
+class _Socket(_Wire):
+    """A user's WebSocket, open from its first job on; outputs are still fetched over HTTP."""
+
+    def __init__(self, user: JobUser, endpoint: str, channel: Channel) -> None:
+        super().__init__(user, endpoint)
+        self._channel = channel
+        self._socket: websocket.WebSocket | None = None
+        self._used = 0.0
+        self._verify = {} if user.insecure is False else {"cert_reqs": ssl.CERT_NONE}
+
+    def _exchange(self, call: Call, name: str) -> tuple[Reply | None, str]:
+        if not frames.carries(self._channel, call):
+            return super()._exchange(call, name)
+        wall, begun = time.time(), time.perf_counter()
+        reply, broke = None, ""
+        error: BaseException | None = None
+        try:
+            reply = self._answered(call)
+            if reply.status in _FAILURES:
+                error = CatchResponseError(f"status {reply.status}")
+        except (OSError, websocket.WebSocketException, gevent.Timeout) as failure:
+            self._hang_up()
+            error, broke = failure, _broke(failure)
+        asked = replace(call, method="WS")
+        self._tell(asked, name, wall, begun, len(reply.body) if reply else 0, reply, error)
+        return reply, broke
+
+    def _answered(self, call: Call) -> Reply:
+        """The reply to a call; the connection belongs to this user alone, so only one is under way."""
+        answer = frames.Answer(self._channel, call)
+        line = self._kept() or self._connected_anew()
+        if self._socket is None and self._channel.login:
+            line.send(self._channel.login.decode())
+            told = line.recv()
+            if not frames.admitted(self._channel, told):
+                line.shutdown()  # type: ignore[no-untyped-call]
+                return answer.refused(told)
+        self._socket = line
+        line.send(call.body.decode())
+        while True:
+            frame = line.recv()
+            self._used = time.monotonic()
+            if not frame:
+                raise websocket.WebSocketConnectionClosedException("closed by the host")
+            reply = answer.hear(frame)
+            if reply is not None:
+                return reply
+
+    def _kept(self) -> websocket.WebSocket | None:
+        """The connection in use, unless the host may have closed it for its silence."""
+        if time.monotonic() - self._used > 0.9 * self._channel.idle:
+            self._hang_up()
+        return self._socket
+
+    def _connected_anew(self) -> websocket.WebSocket:
+        self._used = time.monotonic()
+        return websocket.create_connection(self._channel.url, timeout=self._user.network_timeout, sslopt=self._verify)
+
+    def _hang_up(self) -> None:
+        line, self._socket = self._socket, None
+        if line is not None:
+            # No closing handshake: whoever breaks a connection does not answer one.
+            line.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _broke(error: BaseException) -> str:
@@ -146,6 +220,7 @@ def _broke(error: BaseException) -> str:
         "closed": "reset",
         "ssl": "tls",
         "parse": "garbled",
+        "protocol": "garbled",
     }
     return next((word for part, word in words.items() if part in name), "reset")
 
@@ -173,7 +248,7 @@ class JobUser(FastHttpUser):
         self.hand = _HANDS[id(environment)]
         self._who = self.hand.join()
         self._slot: Slot | None = None
-        self._wires: dict[str, _Wire] = {}
+        self._wires: dict[str, Line] = {}
 
     def on_start(self) -> None:
         self.hand.begun.wait()
@@ -199,10 +274,11 @@ class JobUser(FastHttpUser):
         if slot is not None:
             self.hand.carry(slot, self.line(slot.arrival.endpoint))
 
-    def line(self, endpoint: str) -> _Wire:
+    def line(self, endpoint: str) -> Line:
         """What this user's calls of an endpoint go out on."""
         if endpoint not in self._wires:
-            self._wires[endpoint] = _Wire(self, endpoint)
+            channel = self.hand.setups[endpoint].channel
+            self._wires[endpoint] = _Socket(self, endpoint, channel) if channel else _Wire(self, endpoint)
         return self._wires[endpoint]
 
 
