@@ -59,6 +59,12 @@ docs: $(READY) ## the generated pages, and the site in build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
+score: $(READY) ## how well defects are found, and how quiet correct hosts are left: docs/score.md
+	@$(BIN)/python bench/score.py --write docs/score.md $(ARGS)
+
+loop: $(READY) ## the embedded mock of every endpoint, 200 seeds: no violation in any
+	@$(BIN)/python bench/score.py --loop 200
+
 format: $(READY) ## put the format right, and the lint that can be put right safely
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
