@@ -59,9 +59,7 @@ class Heard:
 # ------------------------------------------------------------------------------------------------------ ours
 
 
-def run(
-    endpoint: Endpoint, seed: int, how: Manners | None = None
-) -> tuple[tuple[Finding, ...], tuple[Exchange, ...]]:
+def run(endpoint: Endpoint, seed: int, how: Manners | None = None) -> tuple[tuple[Finding, ...], tuple[Exchange, ...]]:
     """One run against the endpoint's own mock."""
     verdict, exchanges = conform.conform(endpoint, conform.embedded(endpoint, seed, how), seed=seed)
     return verdict.findings, exchanges
@@ -88,9 +86,7 @@ def _first_sign(endpoint: Endpoint, exchanges: Sequence[Exchange], new: Sequence
 
 def _jobs(endpoint: Endpoint, exchanges: Iterable[Exchange], until: int) -> int:
     bills = {name for name, operation in endpoint.operations.items() if operation.does.bills}
-    return sum(
-        1 for e in exchanges if e.seq <= until and e.operation in bills and e.reply and e.reply.status < 300
-    )
+    return sum(1 for e in exchanges if e.seq <= until and e.operation in bills and e.reply and e.reply.status < 300)
 
 
 def false_alarms(endpoints: Sequence[Endpoint], runs: int) -> list[str]:
@@ -162,9 +158,7 @@ class Peer:
         file.write_text(json.dumps(document), encoding="utf-8")
         mock, auth = Mock([endpoint], seed=1, manners=how), endpoint.provider.auth
         submits = [
-            op.request.path.replace("{model}", endpoint.slug)
-            for op in endpoint.operations.values()
-            if op.does.bills
+            op.request.path.replace("{model}", endpoint.slug) for op in endpoint.operations.values() if op.does.bills
         ]
         with serving(mock, clock=ScaledClock(SCALE)) as url:
             ask = {
@@ -194,14 +188,10 @@ def page(
     endpoints: Sequence[Endpoint],
 ) -> str:
     """The page with all numbers, in Markdown."""
-    return "\n".join(
-        [*_head(ours_, alarms, clean, endpoints), *_groups(ours_, peer), *_rows(ours_, peer), ""]
-    )
+    return "\n".join([*_head(ours_, alarms, clean, endpoints), *_groups(ours_, peer), *_rows(ours_, peer), ""])
 
 
-def _head(
-    ours_: Sequence[Heard], alarms: Sequence[str], clean: int, endpoints: Sequence[Endpoint]
-) -> Iterator[str]:
+def _head(ours_: Sequence[Heard], alarms: Sequence[str], clean: int, endpoints: Sequence[Endpoint]) -> Iterator[str]:
     heard = [one for one in ours_ if one.findings]
     rows = {row for one in ours_ for row in one.defect.rows}
     found = {row for one in heard for row in one.defect.rows}
@@ -309,18 +299,14 @@ def measure(peer: Peer | None, clean: int, every: bool, say: Callable[[str], Non
 
 def main() -> int:
     """Measure, and print or write the page."""
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--peer", metavar="PYTHON", help="a Python that has Schemathesis 4")
     options.add_argument("--clean", type=int, default=200, help="runs at correct hosts")
     options.add_argument(
         "--every", action="store_true", help="the peer at every endpoint, not only the first of a defect"
     )
     options.add_argument("--write", type=Path, metavar="FILE")
-    options.add_argument(
-        "--loop", type=int, metavar="SEEDS", help="only look for violations at faithful mocks"
-    )
+    options.add_argument("--loop", type=int, metavar="SEEDS", help="only look for violations at faithful mocks")
     asked = options.parse_args()
     began = time.monotonic()
     if asked.loop:
@@ -330,9 +316,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(asked.peer, Path(folder)) if asked.peer else None
         try:
-            text = measure(
-                peer, asked.clean, asked.every, lambda line: print(line, file=sys.stderr, flush=True)
-            )
+            text = measure(peer, asked.clean, asked.every, lambda line: print(line, file=sys.stderr, flush=True))
         finally:
             if peer:
                 with suppress(subprocess.TimeoutExpired):

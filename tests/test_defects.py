@@ -225,9 +225,7 @@ def test_every_bend_is_used_by_a_defect() -> None:
 
 def test_the_readme_says_which_reports_have_which_defects() -> None:
     text = (shipped("mocks") / "defects" / "README.md").read_text(encoding="utf-8")
-    table = dict(
-        re.findall(r"^\| (P-[A-Z]{2}-\d\d) \| (.+) \|$", text.partition("cannot express")[0], re.MULTILINE)
-    )
+    table = dict(re.findall(r"^\| (P-[A-Z]{2}-\d\d) \| (.+) \|$", text.partition("cannot express")[0], re.MULTILINE))
     rows: dict[str, list[str]] = {}
     for name, one in DEFECTS.items():
         for row in one.rows:

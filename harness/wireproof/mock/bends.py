@@ -119,9 +119,7 @@ def let_in(past: Past, asked: Asked, refusal: Kind | None, *, kinds: tuple[str, 
 
 
 @_bend("admit")
-def turn_away(
-    past: Past, asked: Asked, refusal: Kind | None, *, kind: str = "broken", every: int = 1
-) -> Kind | None:
+def turn_away(past: Past, asked: Asked, refusal: Kind | None, *, kind: str = "broken", every: int = 1) -> Kind | None:
     """Each n-th call that is let in is answered with a problem of that kind instead."""
     return refusal or (Kind(kind) if past.again("let in") % every == 0 else None)
 
@@ -136,9 +134,7 @@ def overlook(
     parameters: tuple[str, ...] = (),
 ) -> list[Breach]:
     """Requests are not refused for breaches of these rules (of these parameters)."""
-    return [
-        b for b in found if (rules and b.rule not in rules) or (parameters and b.parameter not in parameters)
-    ]
+    return [b for b in found if (rules and b.rule not in rules) or (parameters and b.parameter not in parameters)]
 
 
 @_bend("breaches")
@@ -151,9 +147,7 @@ def refuse_value(
     values: tuple[Any, ...] = (),
 ) -> list[Breach]:
     """Requests are refused that give these parameters (one of these values)."""
-    given = [
-        name for name in parameters if name in asked.values and (not values or asked.values[name] in values)
-    ]
+    given = [name for name in parameters if name in asked.values and (not values or asked.values[name] in values)]
     return [*found, *(_refusal(asked, name, f"{name}: this is not supported") for name in given)]
 
 
@@ -162,9 +156,7 @@ def refuse_long(
     past: Past, asked: Asked, found: list[Breach], *, parameters: tuple[str, ...], most: int
 ) -> list[Breach]:
     """Requests are refused whose text or list or number is larger than so much."""
-    large = [
-        name for name in parameters if (size := _size(asked.values.get(name))) is not None and size > most
-    ]
+    large = [name for name in parameters if (size := _size(asked.values.get(name))) is not None and size > most]
     return [*found, *(_refusal(asked, name, f"{name} must not be more than {most}") for name in large)]
 
 
@@ -367,9 +359,7 @@ def say(past: Past, job: Job, asked: Asked, word: str, *, status: str, instead: 
 
 
 @_bend("fact")
-def leave_out(
-    past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]
-) -> Any:
+def leave_out(past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]) -> Any:
     """Nothing is said where these facts belong."""
     return MISSING if name in facts else value
 
@@ -391,18 +381,14 @@ def say_null(
 
 
 @_bend("fact")
-def say_as_text(
-    past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]
-) -> Any:
+def say_as_text(past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]) -> Any:
     """These numbers are said as text."""
     plain = value is not MISSING and not isinstance(value, Moment)
     return str(value) if name in facts and plain else value
 
 
 @_bend("fact")
-def say_as_list(
-    past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]
-) -> Any:
+def say_as_list(past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]) -> Any:
     """These facts are said as a list with one element."""
     return [value] if name in facts and value is not MISSING else value
 
@@ -483,17 +469,13 @@ def link_elsewhere(
 
 
 @_bend("fact")
-def link_nowhere(
-    past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]
-) -> Any:
+def link_nowhere(past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...]) -> Any:
     """These addresses name another id."""
     return value.replace(job.id, job.id[::-1]) if name in facts and isinstance(value, str) and job else value
 
 
 @_bend("fact")
-def cut_text(
-    past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, canonical: str, most: int
-) -> Any:
+def cut_text(past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, canonical: str, most: int) -> Any:
     """A text that was sent is repeated only up to so many characters."""
     parameter = by_canonical(scene.endpoint, canonical)
     hit = parameter is not None and name == f"request.{parameter.name}" and isinstance(value, str)
@@ -509,8 +491,7 @@ def rename(past: Past, scene: Scene, job: Job | None, body: Any, *, fields: tupl
     match body:
         case dict():
             return {
-                to if k in fields else k: rename(past, scene, job, v, fields=fields, to=to)
-                for k, v in body.items()
+                to if k in fields else k: rename(past, scene, job, v, fields=fields, to=to) for k, v in body.items()
             }
         case list():
             return [rename(past, scene, job, one, fields=fields, to=to) for one in body]
@@ -518,9 +499,7 @@ def rename(past: Past, scene: Scene, job: Job | None, body: Any, *, fields: tupl
 
 
 @_bend("body")
-def empty_list(
-    past: Past, scene: Scene, job: Job | None, body: Any, *, fields: tuple[str, ...], status: str
-) -> Any:
+def empty_list(past: Past, scene: Scene, job: Job | None, body: Any, *, fields: tuple[str, ...], status: str) -> Any:
     """These lists are empty in what is told of a job in that state."""
     if job is None or job.status(scene.now) != status:
         return body
@@ -543,9 +522,7 @@ def answer_code(
 
 
 @_bend("reply")
-def answer_type(
-    past: Past, scene: Scene, answer: Answer, *, value: str, codes: tuple[int, ...] = TAKEN
-) -> Answer:
+def answer_type(past: Past, scene: Scene, answer: Answer, *, value: str, codes: tuple[int, ...] = TAKEN) -> Answer:
     """Replies with these status codes say that they are of another content type."""
     return _with(answer, type=value) if answer.reply.status in codes else answer
 
@@ -585,17 +562,13 @@ def without_headers(past: Past, scene: Scene, answer: Answer, *, names: tuple[st
 
 
 @_bend("reply")
-def break_off(
-    past: Past, scene: Scene, answer: Answer, *, codes: tuple[int, ...] = TAKEN, every: int = 1
-) -> Answer:
+def break_off(past: Past, scene: Scene, answer: Answer, *, codes: tuple[int, ...] = TAKEN, every: int = 1) -> Answer:
     """Replies with these status codes break off (each n-th time) in the middle of their body."""
     hit = answer.reply.status in codes and past.again("whole") % every == 0
     return replace(answer, delivery=Delivery(cut_after=len(answer.reply.body) // 2)) if hit else answer
 
 
-def _with(
-    answer: Answer, *, status: int | None = None, type: str | None = None, body: bytes | None = None
-) -> Answer:
+def _with(answer: Answer, *, status: int | None = None, type: str | None = None, body: bytes | None = None) -> Answer:
     reply = answer.reply
     headers = reply.headers
     if type is not None:
@@ -626,9 +599,7 @@ def draw_from_32_bits(past: Past, job: Job, seed: int) -> int:
 
 
 @_bend("size")
-def draw_scaled(
-    past: Past, size: tuple[int, int], *, width: float = 1.0, height: float = 1.0
-) -> tuple[int, int]:
+def draw_scaled(past: Past, size: tuple[int, int], *, width: float = 1.0, height: float = 1.0) -> tuple[int, int]:
     """Pictures have so many times the width and the height that they should have."""
     return max(1, int(size[0] * width)), max(1, int(size[1] * height))
 

@@ -124,9 +124,7 @@ def read_defect(file: Path) -> Defect:
     if found:
         raise ContractError(found)
     value = document.value
-    lists = {
-        key: tuple(value.get(key, ())) for key in ("rows", "endpoints", "heard", "also", "at", "differs")
-    }
+    lists = {key: tuple(value.get(key, ())) for key in ("rows", "endpoints", "heard", "also", "at", "differs")}
     return Defect(
         name=file.stem,
         says=value["says"],
@@ -171,9 +169,7 @@ def schema() -> dict[str, Any]:
         "rows": _list({"type": "string", "pattern": "^P-[A-Z]{2}-[0-9]{2}$"}, "Reports of it from the wild."),
         "endpoints": {**_list(text, "Endpoints whose contracts promise otherwise."), "minItems": 1},
         "heard": _list({"type": "string", "pattern": "^[A-Z]{3}[0-9]{3}$"}, "Checks that hear it."),
-        "also": _list(
-            {"type": "string", "pattern": "^[A-Z]{3}[0-9]{3}$"}, "Checks that may rightly speak up too."
-        ),
+        "also": _list({"type": "string", "pattern": "^[A-Z]{3}[0-9]{3}$"}, "Checks that may rightly speak up too."),
         "unheard": {**text, "description": "Why no check hears it."},
         "bend": {
             "enum": list(BENDS),

@@ -90,8 +90,7 @@ class Variety(Manners):
         if not isinstance(body, dict):
             return body
         grown = {
-            key: [self._more(one) for one in value] if isinstance(value, list) else value
-            for key, value in body.items()
+            key: [self._more(one) for one in value] if isinstance(value, list) else value for key, value in body.items()
         }
         return {**{name: value for name, value in self.fields.items() if name not in grown}, **grown}
 
@@ -102,9 +101,7 @@ class Variety(Manners):
         """A reply with headers of its own, a little later."""
         kept = tuple((n, self.type if v == "application/json" else v) for n, v in answer.reply.headers)
         own = tuple(pair for pair in self.headers_ if pair[0] not in {name for name, _ in kept})
-        return replace(
-            answer, reply=replace(answer.reply, headers=(*kept, *own)), after=answer.after + self.delay
-        )
+        return replace(answer, reply=replace(answer.reply, headers=(*kept, *own)), after=answer.after + self.delay)
 
     def media(self, job: Job, answer: Answer) -> Answer:
         """A picture with headers of its own."""
