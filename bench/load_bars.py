@@ -44,7 +44,7 @@ def freeze(root: Path) -> Result:
 
 
 def polling(root: Path) -> Result:
-    """Jobs of lognormal(1.5 s, .25) polled every second: p50, p90 within 4 %, p95 within 6 %; truth in every interval."""
+    """Jobs of lognormal(1.5 s, .25) polled every second: p50, p90 within 4 %, p95 within 6 %, truth inside."""
     plan = "download: false\npoll: 1s\nphases:\n  - {name: measure, arrivals: poisson, rate: 40/s, for: 25s}\n"
     with world(root, Lognormal(1.5, 0.25)) as here:
         outcome = here.run(here.plan(plan), places=300)
