@@ -22,9 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gevent  # type: ignore[import-untyped]  # it has no types
+import gevent
 import websocket
-from gevent.event import Event  # type: ignore[import-untyped]
+from gevent.event import Event
 from geventhttpclient.client import HTTPClient
 from geventhttpclient.url import URL
 from locust import FastHttpUser, events, task
@@ -92,7 +92,7 @@ class _Wire:
     def send(self, call: Call, name: str, within: float) -> Heard:
         sent = self._hand.now()
         reply, broke = None, "timeout"
-        with gevent.Timeout(within, False):
+        with gevent.Timeout(within, False):  # type: ignore[arg-type]  # its own word for: raise nothing
             reply, broke = self._exchange(call, name)
         received = self._hand.now()
         self._hand.call(self._endpoint, name, received - sent)
@@ -575,7 +575,7 @@ def _leave_with_parent() -> None:
 
 def _typed() -> Any:
     """The lines of standard input, without holding up the loop."""
-    from gevent.fileobject import FileObject  # type: ignore[import-untyped]
+    from gevent.fileobject import FileObject
 
     return FileObject(sys.stdin.fileno(), "r", closefd=False)
 
