@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_TEST := $(wildcard tests/test_docs.py)
 
-.PHONY: help setup demo test test-all identical clients check docs format lock build clean
+.PHONY: help setup demo test test-slow bars bench test-all identical clients check docs format lock build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -29,6 +29,14 @@ test: $(READY) ## the suite, in parallel (WORKERS=2)
 
 test-slow: $(READY) ## the slower proofs: foreign hosts, whole clients, packages, pages
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not clients" $(ARGS)
+
+bars: $(READY) ## what a truthful load test must hold, measured against hosts whose law is known (a few minutes)
+	@$(BIN)/python bench/load_bars.py $(ARGS)
+
+bench: $(READY) ## our speed beside what it stands on and beside its peers, each measured in one run
+	@failed=; for script in bench/load_speed.py bench/mock_speed.py bench/start.py; do \
+		echo "== $$script"; timeout 150 $(BIN)/python $$script || failed="$$failed $$script"; \
+	done; test -z "$$failed" || { echo "missed:$$failed"; exit 1; }
 
 test-all: ## the suite on every Python from 3.11 on that is at hand
 	@failed=; for python in $$(.ci/pythons); do \

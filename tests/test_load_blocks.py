@@ -48,10 +48,12 @@ def claims(sessions, exchanges=79):
     return sum(any(difference.significant() for difference in differences) for differences in found)
 
 
+@pytest.mark.slow
 def test_alike_endpoints_are_called_different_in_at_most_seven_of_a_hundred_sessions():
     assert claims(session(seed, 12) for seed in range(200)) <= 14
 
 
+@pytest.mark.slow
 def test_drift_that_blocks_cancel_would_fool_a_comparison_of_one_run_after_the_other():
     sessions = [session(seed, 80, cadence=FINE, drift=0.3, tau=20.0) for seed in range(10)]
     in_turn = [one_after_the_other(jobs, 40) for jobs in sessions]

@@ -45,6 +45,7 @@ def test_the_smoke_plan_on_two_workers_keeps_every_job_and_tells_a_summary_of_th
     assert (outcome.folder / "calls.hlog").read_text().startswith("#[Histogram log format version 1.3]")
 
 
+@pytest.mark.slow
 def test_latency_counts_from_the_intended_start_while_the_host_is_frozen(tmp_path):
     plan = "blocking: true\ndownload: false\nconcurrency: 60\nphases: [{name: m, rate: 20/s, for: 3s}]\n"
     with world(tmp_path, Steady(0.02), wrap=lambda mock: Freezing(mock, 1.0, 1.0)) as here:
@@ -68,6 +69,7 @@ def test_an_interrupted_run_keeps_every_job_that_the_host_took(tmp_path, workers
     assert len(kept(outcome)) == len(here.taken)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_none_of_the_jobs_it_had_started(tmp_path):
     with world(tmp_path, Steady(0.7)) as here:
         plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 2s}]\n")
@@ -93,6 +95,7 @@ def test_two_workers_spend_the_whole_budget_and_not_a_cent_more(tmp_path):
     assert outcome.summary["stopped"].startswith("budget")
 
 
+@pytest.mark.slow
 def test_a_closed_plan_keeps_so_many_jobs_in_flight(tmp_path):
     with world(tmp_path, Steady(0.2)) as here:
         outcome = here.run(here.plan(QUICK + "phases: [{name: m, users: 5, for: 2s}]\n"))
@@ -101,6 +104,7 @@ def test_a_closed_plan_keeps_so_many_jobs_in_flight(tmp_path):
     assert 20 <= len(kept(outcome)) <= 50
 
 
+@pytest.mark.slow
 def test_a_run_whose_processes_all_die_can_still_be_summed_up(tmp_path):
     with world(tmp_path, Steady(0.6)) as here:
         plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 60s}]\n")
@@ -140,6 +144,7 @@ def test_a_budget_in_another_unit_than_the_price_is_refused_before_anything_is_s
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_started_job_without_an_end_is_read_back_as_cut_off(tmp_path):
     with world(tmp_path, Steady(0.1)) as here:
         outcome = here.run(here.plan(QUICK + "phases: [{name: m, rate: 5/s, for: 1s}]\n"))
@@ -152,6 +157,7 @@ def test_a_started_job_without_an_end_is_read_back_as_cut_off(tmp_path):
     assert all("job" in job.ids for job in jobs)
 
 
+@pytest.mark.slow
 def test_locust_itself_runs_the_front_door(tmp_path):
     door = Path(__file__).resolve().parents[1] / "loadtests" / "locustfile.py"
     with world(tmp_path, Steady(0.2)) as here:
