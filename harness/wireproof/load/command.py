@@ -258,7 +258,8 @@ def summed(place: Path, order: _Order | None = None) -> dict[str, Any]:
         place,
         demands=plan.thresholds,
         seed=plan.seed,
-        cadences={endpoint.name: plans.cadence(plan, endpoint) for endpoint in endpoints},
+        # A cadence that is learned is no single one: what a client of it would feel is not told.
+        cadences={e.name: plans.cadence(plan, e) for e in endpoints if plan.poll != "learned"},
     )
     atomic_write(place / folder.SUMMARY, json.dumps(summary, indent=1))
     with suppress(ImportError):

@@ -16,6 +16,7 @@ from wireproof.load import arrivals, cases
 from wireproof.load.arrivals import Arrival, Closed
 from wireproof.load.conduct import Conduct, Line
 from wireproof.load.leases import Purse
+from wireproof.load.pilot import Pilot
 from wireproof.load.record import Histogram, JobRecord, Outcome
 from wireproof.load.settings import Settings
 from wireproof.money import Money
@@ -92,6 +93,8 @@ class Hand:
         self.plan = settings.load_plan()
         self.setups = settings.setups(endpoints, self.plan)
         self.bodies = {e.name: cases.workload(e, list(self.plan.cases)) for e in endpoints}
+        learns = self.plan.poll == "learned"
+        self._pilots = {name: Pilot(setup.cadence) for name, setup in self.setups.items()} if learns else {}
         self.index, self.workers = message["index"], message["workers"]
         whole = self.plan.arrivals([e.name for e in endpoints])
         self._purse = Purse(self._ask) if settings.budget else None
@@ -183,7 +186,9 @@ class Hand:
     def carry(self, slot: Slot, line: Line) -> JobRecord | None:
         """Carry one job out; None when the run was stopped or its money was gone before it began."""
         arrival = slot.arrival
-        setup = self.setups[arrival.endpoint]
+        setup, pilot = self.setups[arrival.endpoint], self._pilots.get(arrival.endpoint)
+        if pilot is not None:
+            setup = replace(setup, cadence=pilot.cadence)
         values = cases.body(self.bodies[arrival.endpoint][arrival.case], arrival.block)
         asked = self.now()
         lease = self._pay(arrival, values)
@@ -207,6 +212,8 @@ class Hand:
         record = started
         try:
             record = conduct.run()
+            if pilot is not None:
+                pilot.hear(record)
         except Exception as error:
             log.exception("job %s broke on our own side", arrival.k)
             record = conduct.record(Outcome.BROKEN, f"our own error: {type(error).__name__}")

@@ -53,7 +53,8 @@ class LoadPlan:
     late: str = "queue"
     """What happens to a job that found no free place: `queue` or `drop`."""
     poll: str | Mapping[str, Any] = "contract"
-    """`contract`, `client` (as the vendor's own does), `250ms`, or a cadence spelled out."""
+    """`contract`, `client` (as the vendor's own does), `learned` (as the contract says, then where the jobs
+    seen so far were done), `250ms`, or a cadence spelled out."""
     channel: str = "http"
     """`http` or `websocket`, where the contract has it."""
     blocking: bool = False
@@ -305,13 +306,13 @@ def cadence(plan: LoadPlan, endpoint: Endpoint) -> Cadence:
             growth=float(poll.growth),
             most=poll.most.seconds or float("inf"),
         )
-    if plan.poll == "contract":
+    if plan.poll in ("contract", "learned"):
         return Cadence(waits=(step,), growth=float(poll.growth), most=poll.most.seconds or float("inf"), phase=True)
     return _spelled(plan.poll)
 
 
 def _spelled(poll: str | Mapping[str, Any]) -> Cadence:
-    if poll in ("contract", "client"):
+    if poll in ("contract", "client", "learned"):
         return every(1.0)
     if isinstance(poll, str):
         return every(seconds(poll))
