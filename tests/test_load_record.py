@@ -17,6 +17,7 @@ from wireproof.load.record import (
     JobRecord,
     LoadSummary,
     Outcome,
+    charged,
     costs,
     hdr_log,
     parts,
@@ -298,7 +299,7 @@ PERHAPS = replace(FAILED, k=8, billed=Billed.UNKNOWN)
     ],
 )
 def test_money_is_told_three_ways_and_the_jobs_that_differ_are_named(jobs, account, agreement, differ, unknown):
-    told = reconcile(jobs, "USD", None if account is None else Decimal(account))
+    told = reconcile(jobs, "USD", None if account is None else (Decimal(account), Decimal(account)))
     assert told.agreement is agreement, told.says
     assert (told.differ, told.unknown) == (differ, unknown)
 
@@ -314,3 +315,16 @@ def test_the_columns_are_exact_sums_of_their_jobs(jobs):
 
 def test_a_line_names_every_field():
     assert set(json.loads(JOB.to_json())) == {f.name for f in fields(JobRecord)}
+
+
+def drawn(sent, at, balance, ended):
+    return replace(JOB, sent=sent, ended=ended, balance=None if balance is None else Decimal(balance), balance_at=at)
+
+
+def test_an_account_is_charged_what_its_balance_falls_by_and_the_jobs_at_both_ends_leave_room():
+    jobs = [drawn(0.0, 1.0, "9.95", 3.0), drawn(2.0, 4.0, "9.90", 4.0), drawn(3.0, 5.0, "9.85", 5.0)]
+    low, high = charged(jobs)
+    assert low == Decimal("0.10")
+    assert high - low == (JOB.reported or JOB.declared).amount
+    assert charged(jobs[:1]) is None
+    assert charged([replace(job, balance=None) for job in jobs]) is None

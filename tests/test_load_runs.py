@@ -211,3 +211,12 @@ def test_a_login_that_is_refused_over_a_websocket_is_told_as_the_problem_it_is(t
         keys = {"runware": Secret("nobody-has-this-one")}
         jobs = kept(run(["runware/p-image-edit"], str(plan), target=here.url, keys=keys, report_dir=tmp_path / "runs"))
     assert {(job.outcome, job.problem) for job in jobs} == {(Outcome.REFUSED, "bad_key")}
+
+
+def test_the_balance_that_replies_tell_is_the_third_column_of_the_bill(tmp_path):
+    with world(tmp_path, Steady(0.1), "pixeldojo/p-image-edit") as here:
+        outcome = here.run(here.plan(QUICK + "phases: [{name: m, rate: 8/s, for: 1s}]\n"))
+    (money,) = outcome.summary["endpoints"]["pixeldojo/p-image-edit"]["money"]
+    low, high = map(Decimal, money["reconciled"]["account"])
+    assert low <= Decimal("0.25") * 8 <= high
+    assert money["reconciled"]["agreement"] == "match"

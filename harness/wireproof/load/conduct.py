@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from random import Random
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -255,7 +256,7 @@ class Conduct:
         sent = self._facts["sent"]
         since = heard.received - sent
         if reading is not None:
-            self._keep_costs(reading)
+            self._keep_costs(reading, heard.received)
         if ask.operation.does.bills and known.accepted:
             self._note_accepted(ask, heard, known)
         if known.status is None or reading is None or reading.status is None:
@@ -334,7 +335,10 @@ class Conduct:
 
     # ---------------------------------------------------------------------------------- the money
 
-    def _keep_costs(self, reading: Reading) -> None:
+    def _keep_costs(self, reading: Reading, at: float) -> None:
+        balance = exact(reading.value("account.balance"))
+        if isinstance(balance, Decimal):
+            self._facts["balance"], self._facts["balance_at"] = balance, at
         costs = [exact(v) for name in ("job.cost", "output.cost") for v in reading.values(name)]
         told = [cost for cost in costs if cost is not None]
         if told and MISSING not in told:

@@ -94,6 +94,10 @@ class JobRecord:
     billed: Billed = Billed.UNKNOWN
     reported: Money | None = None
     """What the host itself said it cost."""
+    balance: Decimal | None = None
+    """What the host said is left on the account, in the last of its replies that told it."""
+    balance_at: float | None = None
+    """When that reply was complete."""
     job: str = ""
     """Our own label for it, as in its exchanges."""
     ids: Mapping[str, str] = field(default_factory=dict)
@@ -159,6 +163,7 @@ _READ: Mapping[str, Any] = {
     "running": _interval,
     "declared": _money,
     "reported": _money,
+    "balance": lambda value: None if value is None else Decimal(value),
 }
 
 
@@ -466,8 +471,8 @@ class Reconciliation:
     """The sum of what the host's replies said."""
     silent: int
     """Jobs of which the host told no cost."""
-    account: Decimal | None
-    """Balance before less balance after."""
+    account: Span | None
+    """Balance before less balance after, at least and at most (`charged`)."""
     differ: tuple[int, ...]
     """`k` of the jobs for which the host told another cost than the contract."""
     unknown: tuple[int, ...]
@@ -476,7 +481,7 @@ class Reconciliation:
     says: str
 
 
-def reconcile(jobs: Iterable[JobRecord], unit: str, account: Decimal | None = None) -> Reconciliation:
+def reconcile(jobs: Iterable[JobRecord], unit: str, account: Span | None = None) -> Reconciliation:
     """The money of jobs told by the contract, by the host's replies and by the account.
 
     Amounts are equal when they differ by no more than rounding to the host's last decimal can. `account`
@@ -491,7 +496,7 @@ def reconcile(jobs: Iterable[JobRecord], unit: str, account: Decimal | None = No
     low, high = (reported + part for part in _declared(silent))
     differ = tuple(job.k for job in told if _differs(job))
     columns = sum((bool(priced), bool(told), account is not None))
-    gap = Decimal(0) if account is None else max(low - slack - account, account - high - slack, Decimal(0))
+    gap = Decimal(0) if account is None else max(low - slack - account[1], account[0] - high - slack, Decimal(0))
     agreement, says = _agreement(columns, gap, bool(differ), low != high)
     return Reconciliation(
         unit=unit,
@@ -504,6 +509,30 @@ def reconcile(jobs: Iterable[JobRecord], unit: str, account: Decimal | None = No
         agreement=agreement,
         says=says,
     )
+
+
+Span = tuple[Decimal, Decimal]
+
+
+def charged(jobs: Iterable[JobRecord]) -> Span | None:
+    """What the account was charged for these jobs, at least and at most, by the balances in their replies.
+
+    The fall from the first balance told to the last is known. A job that was under way at the first, or not
+    over at the last, may have been charged outside of that; its price is the room between the two ends.
+    None where fewer than two balances were told.
+    """
+    known = list(jobs)
+    told = sorted(
+        ((job.balance_at, job.balance) for job in known if job.balance is not None and job.balance_at is not None),
+        key=lambda pair: pair[0],
+    )
+    if len(told) < 2:
+        return None
+    (first, before), (last, after) = told[0], told[-1]
+    open_ = [job for job in known if job.sent <= first or job.ended is None or job.ended > last]
+    prices = (job.reported or job.declared for job in open_)
+    room = sum((price.amount for price in prices if price is not None), Decimal(0))
+    return before - after, before - after + room
 
 
 def _agreement(columns: int, gap: Decimal, differ: bool, unknown: bool) -> tuple[Agreement, str]:

@@ -48,8 +48,16 @@ def summarise(
     pulses = folder.pulses(place)
     names = manifest.get("endpoints") or sorted({job.endpoint for job in jobs})
     wanted = sorted({*QUANTILES, *thresholds.quantiles(demands)})
+    hosts = Counter(name.partition("/")[0] for name in names)
     endpoints = {
-        name: _endpoint(name, [j for j in jobs if j.endpoint == name], state, wanted, (cadences or {}).get(name))
+        name: _endpoint(
+            name,
+            [job for job in jobs if job.endpoint == name],
+            state,
+            wanted,
+            (cadences or {}).get(name),
+            hosts[name.partition("/")[0]] == 1,
+        )
         for name in names
     }
     diagnosis = _diagnosis(jobs, pulses, state, endpoints)
@@ -99,8 +107,14 @@ def _threshold(one: thresholds.Judged) -> dict[str, Any]:
 
 
 def _endpoint(
-    name: str, jobs: list[JobRecord], state: Mapping[str, Any], wanted: Sequence[float], cadence: Cadence | None
+    name: str,
+    jobs: list[JobRecord],
+    state: Mapping[str, Any],
+    wanted: Sequence[float],
+    cadence: Cadence | None,
+    alone: bool,
 ) -> dict[str, Any]:
+    """`alone`: no other endpoint of its host is in the run."""
     measured = [job for job in jobs if job.record is Record.MEASURE]
     timed = [job for job in measured if job.outcome in _ENDED]
     intervals = [job.done for job in timed]
@@ -130,7 +144,7 @@ def _endpoint(
         "polls": whole.polls,
         "bytes_in": whole.bytes_in,
         "images": whole.images,
-        **_money(jobs, whole),
+        **_money(jobs, whole, alone),
     }
 
 
@@ -231,7 +245,7 @@ def _round(value: float | None) -> float | None:
 # ------------------------------------------------------------------------------------------- money
 
 
-def _money(jobs: Sequence[JobRecord], totals: record.Totals) -> dict[str, Any]:
+def _money(jobs: Sequence[JobRecord], totals: record.Totals, alone: bool) -> dict[str, Any]:
     found: list[dict[str, Any]] = [
         {
             "unit": cost.unit,
@@ -241,7 +255,7 @@ def _money(jobs: Sequence[JobRecord], totals: record.Totals) -> dict[str, Any]:
             "per_thousand": _amount(cost.per_thousand),
             "lost": plain(cost.lost),
             "uncertain": cost.uncertain,
-            "reconciled": _reconciled(jobs, cost.unit),
+            "reconciled": _reconciled(jobs, cost.unit, alone),
         }
         for cost in record.costs(totals)
     ]
@@ -258,13 +272,16 @@ def _amount(value: Decimal | None) -> str | None:
     return None if value is None else plain(round(value, 8))
 
 
-def _reconciled(jobs: Sequence[JobRecord], unit: str) -> dict[str, Any]:
-    found = record.reconcile(jobs, unit)
+def _reconciled(jobs: Sequence[JobRecord], unit: str, alone: bool) -> dict[str, Any]:
+    # A balance is told in the host's own unit, and falls by what all endpoints of its account cost.
+    own = not (len(unit) == 3 and unit.isupper())
+    found = record.reconcile(jobs, unit, record.charged(jobs) if alone and own else None)
     return {
         "agreement": found.agreement.value,
         "says": found.says,
         "declared": None if found.declared is None else [plain(found.declared[0]), plain(found.declared[1])],
         "reported": None if found.reported is None else plain(found.reported),
+        "account": None if found.account is None else [plain(found.account[0]), plain(found.account[1])],
         "silent": found.silent,
         "differ": list(found.differ[:100]),
         "unknown": list(found.unknown[:100]),
