@@ -20,8 +20,9 @@ from wireproof.load.arrivals import Arrival
 from wireproof.load.censor import Cadence, Interval
 from wireproof.load.frames import Channel
 from wireproof.load.record import Billed, JobRecord, Outcome
-from wireproof.model import Call, Does, Endpoint, Operation, Output, Poll, Reply
+from wireproof.model import Call, Does, Endpoint, Operation, Output, Poll, Reply, Server
 from wireproof.money import Money, exact
+from wireproof.spec.once import Once
 from wireproof.spec.values import billed_of, outputs_of, price_of, promised, spell
 from wireproof.wire.bodies import MISSING
 from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
@@ -94,13 +95,20 @@ class Setup:
 
     def may_follow(self, url: str) -> bool:
         """Whether the key may be sent to an address that the host handed out."""
-        servers = self.endpoint.provider.servers.values()
-        return _origin(url) in {_origin(self.base), *(_origin(s.url) for s in servers if s.keyed)}
+        origin = _origin(url)
+        return origin == _origin(self.base) or origin in _keyed(self.endpoint.provider.servers)
 
     def may_fetch(self, url: str) -> bool:
         """Whether an output is fetched from there, without a key."""
         servers = self.endpoint.provider.servers.values()
         return _origin(url) in {_origin(self.base), *(_origin(s.url) for s in servers)}
+
+
+def _keyed_origins(servers: Mapping[str, Server]) -> frozenset[tuple[str, str]]:
+    return frozenset(_origin(server.url) for server in servers.values() if server.keyed)
+
+
+_keyed = Once(_keyed_origins)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -336,6 +344,8 @@ class Conduct:
     # ---------------------------------------------------------------------------------- the money
 
     def _keep_costs(self, reading: Reading, at: float) -> None:
+        if not any(found.name in _MONEY for found in reading.found):
+            return
         balance = exact(reading.value("account.balance"))
         if isinstance(balance, Decimal):
             self._facts["balance"], self._facts["balance_at"] = balance, at
@@ -361,6 +371,7 @@ class Conduct:
         return _BILLED.get(billed_of(price, word), Billed.UNKNOWN)
 
 
+_MONEY = frozenset({"account.balance", "job.cost", "output.cost"})
 _BILLED = {"full": Billed.FULL, "zero": Billed.ZERO}
 
 

@@ -233,7 +233,8 @@ class JobUser(FastHttpUser):
 
     abstract = True
     insecure = False  # Locust's own default would send keys to anybody
-    network_timeout = 320.0
+    # Each call has a time limit as a whole; one for each read besides would cost a timer at every read.
+    network_timeout = None  # type: ignore[assignment]  # Locust passes it on, and None is no limit
     connection_timeout = 10.0
     concurrency = 1
     host = "http://127.0.0.1"

@@ -156,47 +156,44 @@ class Dialogue:
 
     def hear(self, known: Known, ask: Ask, reply: Reply | None, at: float) -> tuple[Known, Reading | None]:
         """What is known after a reply (None: it broke) that was complete at `at`."""
-        polls = known.polls + (0 if ask.operation.does.bills else 1)
-        known = _with(known, polls=polls, polled_at=at)
+        bills = ask.operation.does.bills
+        polls = known.polls + (0 if bills else 1)
         if reply is None:
-            lost = ask.operation.does.bills
-            return _with(known, refused=lost, troubles=known.troubles + 1), None
+            return _with(known, polls=polls, polled_at=at, refused=bills, troubles=known.troubles + 1), None
         reading = replies.read(self.endpoint, ask.operation, reply, known.values)
-        if ask.operation.does.bills:
-            return self._heard_submit(known, reading, at), reading
-        return self._heard_news(known, ask, reading, reply, at), reading
+        heard = self._submitted(known, reading, at) if bills else self._news(known, ask, reading, reply, at)
+        return _with(known, polls=polls, polled_at=at, **heard), reading
 
-    def _heard_submit(self, known: Known, reading: Reading, at: float) -> Known:
+    def _submitted(self, known: Known, reading: Reading, at: float) -> dict[str, Any]:
+        """What the answer to a submit changes."""
         if reading.alternative is None:
-            return _with(known, refused=True)
-        known = _with(
-            known, accepted=True, id=reading.id or known.id, links=_joined(known.links, reading.links), polled_at=at
-        )
-        if not known.id and not known.links and self._doing(Does.STATUS) and reading.status not in _ENDED:
+            return {"refused": True}
+        id, links = reading.id or known.id, _joined(known.links, reading.links)
+        taken = {"accepted": True, "id": id, "links": links}
+        if not id and not links and self._doing(Does.STATUS) and reading.status not in _ENDED:
             # Taken, and no way to ask after it.
-            return _with(known, refused=True)
-        return self._told(known, reading, at)
+            return {**taken, "refused": True}
+        return {**taken, **self._told(known, reading, at)}
 
-    def _heard_news(self, known: Known, ask: Ask, reading: Reading, reply: Reply, at: float) -> Known:
+    def _news(self, known: Known, ask: Ask, reading: Reading, reply: Reply, at: float) -> dict[str, Any]:
+        """What the answer to a question changes."""
         if reading.status is None:
             wait = retry_after(reply)
-            return _with(known, troubles=known.troubles + 1, not_before=max(known.not_before, at + wait))
-        over = known.status is not None and is_final(known.status)
+            return {"troubles": known.troubles + 1, "not_before": max(known.not_before, at + wait)}
+        ended = reading.status in _ENDED
         # A result that is not there although the job is over is trouble too: it must not be asked for for ever.
-        troubles = known.troubles + 1 if over and not is_final(reading.status) else 0
-        known = _with(known, troubles=troubles, links=_joined(known.links, reading.links))
+        troubles = known.troubles + 1 if known.status in _ENDED and not ended else 0
+        news = {"troubles": troubles, "links": _joined(known.links, reading.links), **self._told(known, reading, at)}
         if ask.operation.does is Does.RESULT or self._doing(Does.RESULT) is None:
-            known = _with(known, result_read=is_final(reading.status))
-        return self._told(known, reading, at)
+            news["result_read"] = ended
+        return news
 
-    def _told(self, known: Known, reading: Reading, at: float) -> Known:
-        status = reading.status
-        if status is None or (known.status is not None and is_final(known.status)):
-            return _with(known, outputs=reading.outputs or known.outputs)
-        finished = at if is_final(status) else known.finished_at
-        return _with(
-            known, status=status, word=reading.word, outputs=reading.outputs or known.outputs, finished_at=finished
-        )
+    def _told(self, known: Known, reading: Reading, at: float) -> dict[str, Any]:
+        status, outputs = reading.status, reading.outputs or known.outputs
+        if status is None or known.status in _ENDED:
+            return {"outputs": outputs}
+        finished = at if status in _ENDED else known.finished_at
+        return {"status": status, "word": reading.word, "outputs": outputs, "finished_at": finished}
 
 
 def _first_of_each(operations: Mapping[str, Operation]) -> Mapping[Does, Operation]:

@@ -75,7 +75,11 @@ def kind_of(reply: Reply) -> str:
     """What a body is: by its content type, and by its bytes where the type says nothing."""
     if not reply.body:
         return "empty"
-    declared = _media_type(reply.header("content-type") or "")
+    declared = ""
+    for name, value in reply.headers:
+        if name.lower() == "content-type":
+            declared = _media_type(value)
+            break
     if declared.startswith("image/"):
         return "image"
     if declared.endswith("json"):
@@ -192,13 +196,13 @@ def _choose(
     """The candidate whose states hold the word that stands in the body; otherwise the first one."""
     if not candidates:
         return None, ()
-    readings = [
-        (one, tuple(collect(one.shape, body)) if one.shape and body is not MISSING else ()) for one in candidates
-    ]
-    for one, found in readings:
+    readings: list[tuple[Alternative, tuple[Found, ...]]] = []
+    for one in candidates:
+        found = tuple(collect(one.shape, body)) if one.shape and body is not MISSING else ()
         words = [f.value for f in found if f.name == "job.state"]
         if words and one.states and all(word in one.states for word in words):
             return one, found
+        readings.append((one, found))
     plain = [pair for pair in readings if not pair[0].states]
     wordless = not any(f.name == "job.state" for _, found in readings for f in found)
     return plain[0] if plain and wordless else readings[0]
