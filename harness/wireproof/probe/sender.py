@@ -55,7 +55,11 @@ class Sender:
         """Make a call. Never raises for anything the other side does."""
         headers = [USER_AGENT, ("accept-encoding", "identity"), *call.headers]
         try:
-            request = self._client.build_request(call.method, call.url, headers=headers, content=call.body or None)
+            # The call's own limit, not the client's: a blocking run may take longer than a poll.
+            wait = httpx.Timeout(timeout or self.timeout, connect=min(self.timeout, 5.0))
+            request = self._client.build_request(
+                call.method, call.url, headers=headers, content=call.body or None, timeout=wait
+            )
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError, UnicodeError) as error:
             return Sent(None, "refused", f"not an address: {error}")
         try:
