@@ -169,7 +169,7 @@ def invalid(root: Path) -> Result:
 
 def alike(root: Path) -> Result:
     """Two equal endpoints under shared drift: found different in at most 7 % of 200 interleaved sessions."""
-    false = {"p50": 0, "p95": 0}
+    claimed, false = 0, {"p50": 0, "p95": 0}
     for session in range(200):
         chance, drift, jobs = Random(session), 0.0, []
         for block in range(150):
@@ -180,9 +180,12 @@ def alike(root: Path) -> Result:
                 looks = [first + i for i in range(60)]
                 right = next(x for x in looks if x >= done)
                 jobs.append(Timed(name, block, Interval(max(0.0, right - 1) if right > first else 0.0, right)))
-        for one in blocks.compare(jobs, seed=session, quantiles=(0.5, 0.95), faster=False, resamples=2):
+        found = blocks.compare(jobs, seed=session, quantiles=(0.5, 0.95), faster=False, resamples=2)
+        claimed += any(one.significant() for one in found)
+        for one in found:
             false[one.measure] += one.p is not None and one.p <= 0.05
-    return all(n <= 14 for n in false.values()), ", ".join(f"{k} {n / 2:.1f} %" for k, n in false.items())
+    told = ", ".join(f"{name} alone {n / 2:.1f} %" for name, n in false.items())
+    return claimed <= 14, f"a difference was claimed in {claimed / 2:.1f} % of sessions (without Holm: {told})"
 
 
 def _at(ordered: list[float], p: float) -> float:

@@ -169,7 +169,7 @@ def main(rate: float, seconds: float) -> int:
         url = server.stdout.readline().strip()
         with tempfile.TemporaryDirectory() as root:
             mine = ours(url, rate, seconds, Path(root))
-        us, base = beside(url, min(rate, 100.0), max(6.0, seconds - 3))
+        us, base = beside(url, min(rate, 200.0), max(6.0, seconds - 3))
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait()
