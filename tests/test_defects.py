@@ -29,17 +29,6 @@ from wireproof.wire.replies import read
 DEFECTS = load_defects()
 ENDPOINTS = {endpoint.name: endpoint for endpoint in load_all()}
 HEARD = [one for one in DEFECTS.values() if one.heard]
-NOT_YET = {
-    "progress-goes-back": "a job is asked after once while it is at work, so no progress is compared",
-    "expired-at-once": "a mock in this process tells no date to compare with",
-}
-"""Defects whose checks would hear them, were they shown enough."""
-JUDGED = [
-    pytest.param(one, id=one.name, marks=[pytest.mark.xfail(strict=True, reason=NOT_YET[one.name])])
-    if one.name in NOT_YET
-    else pytest.param(one, id=one.name)
-    for one in HEARD
-]
 MOST = 3
 """Findings that one defect may lead to; their mean is held to 2 by the last test."""
 
@@ -77,7 +66,7 @@ def test_no_check_finds_a_violation_in_a_faithful_host(name: str) -> None:
     assert [one for one in ran(name)[0] if one.severity.value == "violation"] == []
 
 
-@pytest.mark.parametrize("one", JUDGED)
+@pytest.mark.parametrize("one", HEARD, ids=lambda one: one.name)
 def test_a_defect_is_heard_by_the_checks_it_names_and_by_no_other(one: Defect) -> None:
     found = Counter(finding.check for finding in new(one))
     assert set(one.heard) <= set(found)

@@ -71,6 +71,8 @@ class Step:
     price: Money | None
     make: Callable[[Stage], Iterator[Story]]
     together: int = 8
+    opening: bool = False
+    """Whether these are the first jobs of all: looked at most closely, and before others begin."""
 
 
 SEARCHES: Mapping[str, tuple[int, int]] = {"quick": (0, 0), "standard": (60, 0), "thorough": (300, 150)}
@@ -96,6 +98,12 @@ LATE = 3.0
 
 MOST_FOUND = 8
 """So many different findings a search goes on after."""
+
+OPENING = 2
+"""So many jobs go before all others. Where neither of them ends, the others are not followed as long."""
+
+IMPATIENT = 0.1
+"""The part of their deadline for which jobs are followed at a host whose first jobs did not end."""
 
 QUICK_JOBS = 4
 """So many valid jobs the quick profile submits; they exercise the most values first."""
@@ -124,16 +132,26 @@ def is_loopback(url: str) -> bool:
 # ------------------------------------------------------------------------------------------ the plan
 
 
-def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = False) -> tuple[Step, ...]:
-    """What a run would do, in order, each step with what it may cost."""
+def plan(
+    endpoint: Endpoint, *, profile: str = "standard", embedded: bool = False, paid: bool = True
+) -> tuple[Step, ...]:
+    """What a run would do, in order, each step with what it may cost.
+
+    On a paid host everything that costs nothing goes first; elsewhere the first jobs follow the keys, since they
+    show the most.
+    """
     base = cases.base(endpoint)
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
     run = endpoint.doing(Does.RUN)
     if submit is None:
         raise CouldNotTell(f"{endpoint.name} has no operation that starts a job: there is nothing to drive")
     valid = cases.allowed(endpoint)
+    chosen = valid[:QUICK_JOBS] if profile == "quick" else valid
+    again = 0 if profile == "quick" else 1
+    opening = _jobs_step(endpoint, "first jobs", "first", chosen[:OPENING], again, opening=True)
     steps = [
         _step(endpoint, "keys", lambda s: list(stories.without_key(s, base, few=profile == "quick")), free=True),
+        *([] if paid else [opening]),
         _step(endpoint, "unknown ids", lambda s: list(stories.unknown_ids(s)), free=True),
         _step(endpoint, "unknown model", lambda s: list(stories.unknown_model(s, base)), free=True),
         _step(endpoint, "wrong method", lambda s: list(stories.wrong_method(s)), free=True),
@@ -148,10 +166,10 @@ def plan(endpoint: Endpoint, *, profile: str = "standard", embedded: bool = Fals
     if run is not None and run is not submit:
         few = functools.partial(_few_forbidden, endpoint, run)
         steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
-    again = 0 if profile == "quick" else 1
-    steps.append(
-        _jobs_step(endpoint, "every allowed value", "value", valid[:QUICK_JOBS] if profile == "quick" else valid, again)
-    )
+    if paid:
+        steps.append(opening)
+    if chosen[OPENING:]:
+        steps.append(_jobs_step(endpoint, "every allowed value", "value", chosen[OPENING:], again))
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
     if samples and profile != "quick":
         steps.append(_jobs_step(endpoint, "the page's own samples", "sample", samples))
@@ -243,7 +261,9 @@ def _step(endpoint: Endpoint, name: str, wants: Callable[[Stage], list[Want]], *
     )
 
 
-def _jobs_step(endpoint: Endpoint, name: str, label: str, batch: list[cases.Case], again: int = 1) -> Step:
+def _jobs_step(
+    endpoint: Endpoint, name: str, label: str, batch: list[cases.Case], again: int = 1, *, opening: bool = False
+) -> Step:
     """Whole jobs, the first of them looked at most closely; `again`: how often the others are asked after when over."""
     prices = [price_of(endpoint, case.values) for case in batch]
     known = [price for price in prices if price is not None]
@@ -260,7 +280,7 @@ def _jobs_step(endpoint: Endpoint, name: str, label: str, batch: list[cases.Case
                 ask_early=i == 0,
             )
 
-    return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make)
+    return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make, opening=opening)
 
 
 def _story_step(endpoint: Endpoint, name: str, values: Mapping[str, Any], make: Callable[[Stage], list[Story]]) -> Step:
@@ -440,7 +460,8 @@ def _drive(
     endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, profile: str, began: Callable[[Step], None]
 ) -> tuple[str, list[str]]:
     """Carry out the plan; why it was cut short, or '', and what was left out because the run was asked to be small."""
-    steps = plan(endpoint, profile=_fitting(profile, driver.bounds), embedded=target.mock is not None)
+    chosen = _fitting(profile, driver.bounds)
+    steps = plan(endpoint, profile=chosen, embedded=target.mock is not None, paid=target.paid)
     if near(target):
         steps = _side_by_side(steps)
     left_out: list[str] = []
@@ -448,18 +469,37 @@ def _drive(
         for step in steps:
             began(step)
             try:
-                _carry_out(step, target, driver, stage)
+                _carry_out(step, target, driver, _close(stage) if step.opening and target.mock else stage)
             except Stopped as end:
                 if not end.chosen:
                     raise
                 left_out.append(f"{step.name}: not done, or not all of it, because {end.why}.")
             _must_be_there(target, driver)
+            if step.opening and _never_ended(endpoint, driver, stage) >= OPENING:
+                stage = _impatient(stage)
         _round_off(endpoint, target, driver, stage, profile)
     except Stopped as end:
         return ("", [*left_out, f"The rest was left out because {end.why}."]) if end.chosen else (str(end), left_out)
     except OverBudget as end:
         return str(end), left_out
     return "", left_out
+
+
+def _close(stage: Stage) -> Stage:
+    """The stage with jobs looked at as often as they can change: on a stepped clock that costs nothing."""
+    return replace(stage, dialogue=replace(stage.dialogue, cadence=hasty))
+
+
+def _never_ended(endpoint: Endpoint, driver: Driver, stage: Stage) -> int:
+    """How many jobs were followed to their deadline without an end."""
+    trace = read(endpoint, driver.exchanges, urlsplit(stage.base).path.rstrip("/"))
+    return sum(len([*CHECKS["JOB009"].judge(job)]) for job in trace.jobs)
+
+
+def _impatient(stage: Stage) -> Stage:
+    """The stage with jobs given up early, at a host whose jobs are known not to end."""
+    deadline = stage.endpoint.provider.poll.deadline.seconds or 0.0
+    return replace(stage, dialogue=replace(stage.dialogue, deadline=IMPATIENT * deadline))
 
 
 def _fitting(profile: str, bounds: Bounds) -> str:
@@ -472,7 +512,9 @@ def _fitting(profile: str, bounds: Bounds) -> str:
 
 def _side_by_side(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """The steps with all their queued jobs in one: where calls cost nothing, jobs need not wait for one another."""
-    queued = [step for step in steps if step.together > 1 and not step.name.startswith("blocking")]
+    queued = [
+        step for step in steps if step.together > 1 and not step.opening and not step.name.startswith("blocking")
+    ]
     if len(queued) < 2:
         return steps
     whole = Step(

@@ -179,7 +179,8 @@ def spec_hashes(endpoints: Iterable[Endpoint]) -> dict[str, str]:
 def priced_plan(endpoints: Sequence[Endpoint], options: CheckOptions) -> list[tuple[Endpoint, tuple[Step, ...]]]:
     """What a run would do and cost, without doing any of it."""
     own = options.target is None and not options.live
-    return [(endpoint, plan(endpoint, profile=options.profile, embedded=own)) for endpoint in endpoints]
+    paid = not own and (options.budget is not None or not (options.target and is_loopback(options.target)))
+    return [(endpoint, plan(endpoint, profile=options.profile, embedded=own, paid=paid)) for endpoint in endpoints]
 
 
 def without(run: Run, accepted: Sequence[Finding]) -> Run:

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from email.utils import formatdate
 
 import httpx
 
@@ -131,6 +132,8 @@ class _Shell:
     def _response(self, answer: Answer, request: httpx.Request) -> httpx.Response:
         reply, delivery = answer.reply, answer.delivery
         headers = list(reply.headers)
+        if not any(name == "date" for name, _ in headers):
+            headers.append(("date", formatdate(self.clock.wall(), usegmt=True)))
         if delivery.close:
             headers.append(("connection", "close"))
         if reply.status not in BODILESS:
