@@ -33,20 +33,10 @@ MOST = 3
 """Findings that one defect may lead to; their mean is held to 2 by the last test."""
 
 
-def failures_are_free(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, had its host documented that failures are not charged."""
-    assert endpoint.price is not None
-    return replace(endpoint, price=replace(endpoint.price, billed_evidence=Evidence()))
-
-
-SUPPOSING = {"charges-failures": failures_are_free}
-"""Defects that break what contracts only suppose: heard once it is documented."""
-
-
 @functools.cache
 def ran(name: str, spoilt: str = "") -> tuple[tuple[Finding, ...], tuple[Exchange, ...]]:
     """A whole run against an endpoint's own mock, faithful or with one defect."""
-    endpoint = SUPPOSING.get(spoilt, lambda one: one)(ENDPOINTS[name])
+    endpoint = ENDPOINTS[name]
     how = manners(DEFECTS[spoilt]) if spoilt else None
     verdict, exchanges = conform.conform(endpoint, conform.embedded(endpoint, 1, how), seed=1)
     return verdict.findings, exchanges if not spoilt else ()
@@ -74,6 +64,15 @@ def test_a_defect_is_heard_by_the_checks_it_names_and_by_no_other(one: Defect) -
     assert sum(found.values()) <= MOST
 
 
+def test_a_charge_for_a_failure_is_a_violation_once_a_host_documents_that_failures_are_free() -> None:
+    endpoint = ENDPOINTS["pixeldojo/p-image-edit"]
+    assert endpoint.price is not None
+    sure = replace(endpoint, price=replace(endpoint.price, billed_evidence=Evidence()))
+    target = conform.embedded(sure, 1, manners(DEFECTS["charges-failures"]))
+    found = {one.check: one.severity.value for one in conform.conform(sure, target, seed=1)[0].findings}
+    assert (found["MON002"], found["MON004"]) == ("violation", "violation")
+
+
 @pytest.mark.parametrize("one", [d for d in DEFECTS.values() if not d.heard], ids=lambda one: one.name)
 def test_a_defect_that_is_said_to_be_unheard_is_not_heard_by_accident(one: Defect) -> None:
     assert new(one) == []
@@ -91,6 +90,7 @@ def test_every_check_that_a_defect_names_exists() -> None:
     assert {id for one in DEFECTS.values() for id in (*one.heard, *one.also)} <= set(CHECKS)
 
 
+@pytest.mark.slow
 def test_a_defect_leads_to_two_findings_at_most_in_the_mean() -> None:
     counts = [len(new(one)) for one in HEARD]
     assert sum(counts) / len(counts) <= 2.0

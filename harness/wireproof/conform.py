@@ -512,9 +512,7 @@ def _fitting(profile: str, bounds: Bounds) -> str:
 
 def _side_by_side(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """The steps with all their queued jobs in one: where calls cost nothing, jobs need not wait for one another."""
-    queued = [
-        step for step in steps if step.together > 1 and not step.opening and not step.name.startswith("blocking")
-    ]
+    queued = [step for step in steps if step.together > 1 and not step.opening and not step.name.startswith("blocking")]
     if len(queued) < 2:
         return steps
     whole = Step(

@@ -127,13 +127,21 @@ def _bounds(trace: Trace) -> Iterator[Cover]:
         yield _covered("bound", fact, where, tried.get(fact, []), "was not tried")
 
 
+WHOLE_BODIES: Mapping[str, str] = {
+    "body is not JSON": "body.json",
+    "body of the wrong JSON type": "body.type",
+    "unknown parameter": "body.unknown",
+}
+"""What is wrong with a body as a whole, and the fact that it tries."""
+
+
 def _breach_names(seen: Seen) -> Iterator[str]:
     purpose = seen.exchange.purpose.removeprefix("invalid: ")
     for breach in seen.breaches:
         yield f"{breach.parameter}.{breach.rule}"
         yield breach.rule
     if seen.exchange.purpose.startswith("invalid: "):
-        yield {"body is not JSON": "body.json", "body of the wrong JSON type": "body.type"}.get(purpose, purpose)
+        yield WHOLE_BODIES.get(purpose, purpose)
 
 
 def _states(trace: Trace) -> Iterator[Cover]:

@@ -8,9 +8,20 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import JobTrace, Seen, misplaced_word
+from wireproof.check.trace import JobTrace, Seen, Trace, misplaced_word
 from wireproof.lifecycle import Status, is_final, may_follow
-from wireproof.model import Confidence, Credential, Does, Evidence, Finding, Kind, Means, State
+from wireproof.model import (
+    Confidence,
+    Credential,
+    Does,
+    Evidence,
+    Finding,
+    Kind,
+    Means,
+    Provocation,
+    Severity,
+    State,
+)
 from wireproof.wire.bodies import MISSING
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
@@ -216,7 +227,7 @@ def _passing(seen: Seen) -> bool:
     return bool(kinds) and not kinds & about
 
 
-@check(id="JOB008", reads=JobTrace, trips_on=("forgets-early", "not-found-after-submit"))
+@check(id="JOB008", reads=JobTrace, trips_on=("forgets-early", "not-found-after-submit", "batch-empty"))
 def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
     """A job that was accepted is known under its id until its retention is over.
 
@@ -228,7 +239,9 @@ def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
     retention = job.endpoint.provider.retention
     ended = job.end[0].exchange.at if job.end else None
     for seen in job.news:
-        if seen.reply is None or seen.reading is None or not _says_unknown(seen) or not seen.let_in:
+        if seen.reply is None or seen.reading is None or not seen.let_in:
+            continue
+        if not _says_unknown(seen) and not _says_nothing(seen):
             continue
         if seen.exchange.credential is Credential.OTHER:
             continue
@@ -249,8 +262,11 @@ def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
             continue
         if ended is None or seen.exchange.at < ended:
             proof = Evidence()
+        if _says_nothing(seen):
+            # Nothing may also mean nothing yet.
+            proof = UNKNOWN
         yield finding(
-            f"{seen.reading.operation.name} answered {seen.reply.status} for a job that was "
+            f"{seen.reading.operation.name} answered {_what(seen)} for a job that was "
             + ("accepted" if ended is None or seen.exchange.at < ended else f"over for {age:.1f} s"),
             subject="unknown while running" if ended is None or seen.exchange.at < ended else "forgotten",
             proof=proof,
@@ -268,6 +284,22 @@ def _says_unknown(seen: Seen) -> bool:
         and reading.alternative is None
         and any(p.kind in (Kind.UNKNOWN_JOB, Kind.GONE) for p in reading.problems)
     )
+
+
+def _says_nothing(seen: Seen) -> bool:
+    """Whether the state of a job was asked for and the reply is one that tells of no job."""
+    reading = seen.reading
+    return (
+        reading is not None
+        and reading.operation.does is Does.STATUS
+        and reading.alternative is not None
+        and reading.alternative.means is Means.OTHER
+    )
+
+
+def _what(seen: Seen) -> str:
+    reading, code = seen.reading, seen.reply.status if seen.reply else 0
+    return f"{code} ({reading.alternative.name})" if reading and reading.alternative else str(code)
 
 
 def _known_later(job: JobTrace, seen: Seen) -> bool:
@@ -394,6 +426,74 @@ def a_job_does_not_expire_before_it_is_taken(job: JobTrace) -> Iterator[Finding]
             expected="a moment to come",
             actual=told.isoformat(),
         )
+
+
+@check(id="JOB016", reads=Trace, trips_on=("dies-young",))
+def a_job_with_valid_values_succeeds(trace: Trace) -> Iterator[Finding]:
+    """A job whose values are all allowed ends in success.
+
+    No contract promises it, and any host has a bad day; this is a question. Whoever pays for retries wants to
+    know how many jobs fail that have no reason to.
+    """
+    ended = [job for job in trace.jobs if job.taken and not job.tangled and job.end is not None and not _meant(job)]
+    failed = [job for job in ended if job.outcome is Status.FAILED]
+    if len(failed) < TWICE:
+        return
+    told = {seen.reading.text("job.error")[:80] for job in failed for seen in job.news if seen.reading} - {""}
+    yield finding(
+        f"{len(failed)} of {len(ended)} jobs with valid values failed" + (f": {min(told)}" if told else ""),
+        subject="valid jobs fail",
+        severity=Severity.QUESTION,
+        where=trace.endpoint.where,
+        evidence=[job.end[0].seq for job in failed if job.end],
+        expected="success",
+        actual=_words(failed[0].end[0]) if failed[0].end else "",
+    )
+
+
+TWICE = 2
+"""So many failures are no accident of one moment."""
+
+
+def _meant(job: JobTrace) -> bool:
+    """Whether a job was made to end in trouble, or breaks a rule that nobody promised to enforce."""
+    return _gift(job) is not None or bool(job.submit and job.submit.breaches)
+
+
+def _gift(job: JobTrace) -> Provocation | None:
+    """The provocation that a job carries."""
+    return next(
+        (
+            gift
+            for gift in job.endpoint.provocations
+            if all(job.values.get(name) == value for name, value in gift.parameters.items())
+        ),
+        None,
+    )
+
+
+@check(id="JOB017", reads=JobTrace, trips_on=("blocked-and-completed",))
+def a_job_that_should_be_stopped_is_stopped(job: JobTrace) -> Iterator[Finding]:
+    """A job that any content filter blocks does not end in success.
+
+    What is blocked and what is delivered is the host's to decide; this is a question. Whoever shows the pictures
+    to others wants to know that nothing was held back.
+    """
+    gift = _gift(job)
+    if gift is None or gift.status is not Status.MODERATED or job.end is None:
+        return
+    if {status for _, status in job.told if is_final(status)} != {Status.SUCCEEDED}:
+        # Stopped; or told in two ways, which JOB002 and JOB007 tell.
+        return
+    yield finding(
+        f"a job that should have been {gift.status.value} ended in success",
+        subject=f"not {gift.status.value}",
+        severity=Severity.QUESTION,
+        where=gift.where,
+        evidence=[*([job.submit.seq] if job.submit else []), job.end[0].seq],
+        expected=gift.status.value,
+        actual=_words(job.end[0]) or "success",
+    )
 
 
 def _moment(value: object) -> datetime | None:

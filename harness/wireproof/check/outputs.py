@@ -9,7 +9,7 @@ from typing import Any
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Trace
 from wireproof.lifecycle import Status
-from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Severity
+from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Price, Severity
 from wireproof.money import exact, plain
 from wireproof.spec.values import billed_of, by_canonical, effective, outputs_of, price_of, promised, same
 from wireproof.wire.bodies import MISSING
@@ -470,3 +470,62 @@ def the_balance_falls_with_every_paid_job(trace: Trace) -> Iterator[Finding]:
 
 STILL = 4
 """So many accepted jobs with one and the same balance are no accident."""
+
+
+@check(id="MON004", reads=Trace, trips_on=("charges-failures",))
+def the_balance_gets_back_what_failed(trace: Trace) -> Iterator[Finding]:
+    """Where replies tell what is left on the account, jobs that failed are not missing from it.
+
+    A failure that is told as free and billed all the same is found by nobody but the balance.
+    """
+    price = trace.endpoint.price
+    told = [(job, balance) for job in _own(trace) if (balance := _balance(job)) is not None]
+    if price is None or len(told) < SPAN:
+        return
+    (first, before), (last, after) = told[0], told[-1]
+    start, end = _seq(first), _seq(last)
+    charged = [_cost(job) for job in _own(trace) if start < _seq(job) <= end]
+    failed = [job for job in _own(trace) if _given_back(job, price) and job.end and start < job.end[0].seq < end]
+    if not failed or None in charged or before - after != sum((one for one in charged if one), Decimal(0)):
+        return
+    outcomes = sorted({job.outcome.value for job in failed if job.outcome})
+    yield finding(
+        f"the balance fell by the price of every job, though {len(failed)} of them {' or '.join(outcomes)}",
+        subject="failures not given back",
+        proof=price.billed_evidence,
+        where=price.where,
+        evidence=[start, *(job.end[0].seq for job in failed if job.end), end],
+        expected="no charge for what failed",
+        actual=f"{plain(before)} to {plain(after)}",
+    )
+
+
+SPAN = 3
+"""So many balances are needed to see a job fail between the first and the last of them."""
+
+
+def _own(trace: Trace) -> list[JobTrace]:
+    """The accepted jobs of our own account, in the order of their submits."""
+    taken = [job for job in trace.jobs if job.taken and job.submit and job.submit.exchange.credential.value != "other"]
+    return sorted(taken, key=_seq)
+
+
+def _seq(job: JobTrace) -> int:
+    return job.submit.seq if job.submit else 0
+
+
+def _balance(job: JobTrace) -> Decimal | None:
+    reading = job.submit.reading if job.submit else None
+    return exact(reading.value("account.balance")) if reading else None
+
+
+def _cost(job: JobTrace) -> Decimal | None:
+    """What the host said that a job costs, else what the contract says; None where nobody does."""
+    told = _told_cost(job.submit.reading) if job.submit else None
+    price = price_of(job.endpoint, job.values)
+    return told if told is not None else price.amount if price else None
+
+
+def _given_back(job: JobTrace, price: Price) -> bool:
+    ended = job.outcome in (Status.FAILED, Status.MODERATED)
+    return ended and billed_of(price, str(job.outcome.value if job.outcome else "")) == "zero" and bool(_cost(job))

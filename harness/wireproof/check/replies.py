@@ -7,10 +7,22 @@ from collections.abc import Iterator
 
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word
-from wireproof.model import Confidence, Credential, Does, Evidence, Finding, Kind, Means, Problem, Severity, Where
+from wireproof.model import (
+    Confidence,
+    Credential,
+    Does,
+    Evidence,
+    Finding,
+    HeaderField,
+    Kind,
+    Means,
+    Problem,
+    Severity,
+    Where,
+)
 from wireproof.wire import bodies
 from wireproof.wire.bodies import MISSING
-from wireproof.wire.replies import codes
+from wireproof.wire.replies import Reading, codes
 from wireproof.wire.requests import Breach
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
@@ -363,7 +375,13 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
 @check(
     id="REQ001",
     reads=Seen,
-    trips_on=("bound-not-enforced", "enum-not-enforced", "required-not-enforced", "type-not-enforced"),
+    trips_on=(
+        "bound-not-enforced",
+        "enum-not-enforced",
+        "required-not-enforced",
+        "type-not-enforced",
+        "unknown-parameter-taken",
+    ),
 )
 def what_the_contract_forbids_is_refused(seen: Seen) -> Iterator[Finding]:
     """A request that breaks a documented rule is refused.
@@ -704,3 +722,35 @@ def a_good_status_has_one_of_the_documented_bodies(seen: Seen) -> Iterator[Findi
         expected=" or ".join(a.name for a in here),
         actual=str(reading.body)[:120],
     )
+
+
+@check(id="RPL011", reads=Seen, trips_on=("no-reset-header",))
+def a_reply_has_its_documented_headers(seen: Seen) -> Iterator[Finding]:
+    """A reply carries the headers that the contract lists for it.
+
+    A caller who is too fast must be told when to come again; without the header he guesses, and either loses
+    time or is turned away once more.
+    """
+    reading, reply = seen.reading, seen.reply
+    if reading is None or reply is None:
+        return
+    for field in _headers_due(seen, reading):
+        if reply.header(field.name) is None:
+            yield finding(
+                f"{reading.operation.name} answered {reply.status} without {field.name}",
+                subject=f"{reply.status} {field.name}",
+                proof=field.evidence if field.required else UNKNOWN,
+                where=field.where,
+                evidence=[seen.seq],
+                expected=field.name,
+                actual="no such header",
+            )
+
+
+def _headers_due(seen: Seen, reading: Reading) -> tuple[HeaderField, ...]:
+    """The headers that a reply should have: those of what it is, if only one thing is what it can be."""
+    if reading.alternative is not None:
+        return reading.alternative.headers
+    kinds = expected_kinds(seen)
+    fitting = [problem for problem in reading.problems if not kinds or problem.kind in kinds]
+    return fitting[0].headers if len(fitting) == 1 else ()

@@ -15,6 +15,9 @@ from wireproof.spec.values import Values, effective, holds, same
 ABSENT = object()
 """The parameter is left out."""
 
+UNHEARD_OF = "wireproof_unknown"
+"""A parameter that no host has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -290,6 +293,8 @@ def forbidden(endpoint: Endpoint, operation: Operation) -> Iterator[Case]:
                 values |= _companions(endpoint, parameter.name, values)
             yield Case(values=values, purpose=f"invalid: {fact}", covers=(fact,))
     yield from _broken_rules(endpoint, start)
+    if operation.request.unknown_fields == "refused":
+        yield Case(values={**start, UNHEARD_OF: True}, purpose="invalid: unknown parameter", covers=("body.unknown",))
     yield from _broken_bodies(operation)
 
 
