@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
@@ -494,6 +496,60 @@ def test_a_buyer_killed_again_and_again_never_buys_more_than_its_budget(tmp_path
         assert state.at_most <= usd("0.60")
     assert 60 - rounds <= bought.count(b".") <= 60
     assert rounds > 5
+
+
+def _buy_without_a_name(folder: Path, host: int) -> None:
+    ledger = FileLedger.open(folder, KEY, usd("0.60"))
+    with suppress(OverBudget):
+        while True:
+            ledger.settle(ledger.reserve(usd("0.01"), why=""), usd("0.01"))
+            os.write(host, b".")
+    os.write(host, b"!")
+    ledger.close()
+
+
+def test_a_kill_forgets_no_spending_though_nobody_names_the_budget(tmp_path: Path) -> None:
+    bought = b""
+    while b"!" not in bought:
+        bought += _killed_soon_after(7, _buy_without_a_name, tmp_path)
+    assert 60 - bought.count(b".") < 10
+    assert bought.count(b".") <= 60
+    assert len(budgets(tmp_path)) == 1
+
+
+def test_one_killed_user_among_others_keeps_a_budget_unfinished(tmp_path: Path) -> None:
+    with FileLedger.open(tmp_path, KEY, usd("0.60")) as left:
+        _killed_soon_after(3, _buy_without_a_name, tmp_path)
+    with FileLedger.open(tmp_path, KEY, usd("0.60")) as next_:
+        assert next_.budget == left.budget
+        assert next_.before is not None
+        assert next_.before.spent >= usd("0.03")
+    with FileLedger.open(tmp_path, KEY, usd("0.60")) as fresh:
+        assert fresh.before is None
+
+
+def test_a_process_that_ends_in_order_has_left_its_budget(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path[:0] = sys.argv[2:]; import test_ledger; from pathlib import Path; "
+        "kept = test_ledger.FileLedger.open(Path(sys.argv[1]), test_ledger.KEY, test_ledger.usd('1')); "
+        "kept.reserve(test_ledger.usd('1'), why='')"
+    )
+    paths = [str(Path(__file__).parent), *sys.path]
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), *paths], check=True, timeout=60)
+    with FileLedger.open(tmp_path, KEY, usd("1")) as ledger:
+        ledger.reserve(usd("1"), why="")
+    assert len(budgets(tmp_path)) == 2
+
+
+def test_what_only_the_host_vouches_for_keeps_its_ceiling_set_aside(opened: Opener) -> None:
+    ledger = opened("1")
+    ledger.settle(ledger.reserve(usd("0.6"), why=""), usd("0.4"), sure=False)
+    assert (ledger.state().spent, ledger.state().reserved) == (usd("0.4"), usd("0.2"))
+    with pytest.raises(OverBudget):
+        ledger.reserve(usd("0.5"), why="")
+    dear = ledger.reserve(usd("0.1"), why="")
+    ledger.settle(dear, usd("0.3"), sure=False)
+    assert ledger.state().at_most == usd("0.9")
 
 
 def _killed_soon_after(marks: int, target: Callable[..., None], *given: Any) -> bytes:

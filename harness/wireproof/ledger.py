@@ -2,8 +2,9 @@
 
 A budget is the allowance of one session of work, not of a day: it begins when a ledger is opened while
 nobody else uses the key, and whoever opens the key's ledger meanwhile joins it, so two instances share
-one ceiling. When the last user is gone the budget is over, and yesterday's spending does not eat
-today's. A run that was killed goes on within its old budget by naming it (`budget=`).
+one ceiling. When the last user has left it the budget is over, and yesterday's spending does not eat
+today's. Who is killed does not leave: the next to come goes on within the same budget, so that a kill
+forgets no spending. A budget that was left can be resumed by its name (`budget=`).
 
 What is known of a budget is a fold over its records, the same in memory and on disk. The disk's are one
 `Log` per budget in a folder per key; each step happens under a file lock, after reading what other
@@ -17,8 +18,9 @@ import hashlib
 import os
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
@@ -26,9 +28,9 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from wireproof.clock import Clock, RealClock
-from wireproof.errors import CouldNotTell, OverBudget, UsageError
+from wireproof.errors import CouldNotTell, OverBudget, UsageError, WireproofError
 from wireproof.money import Money
-from wireproof.runlog import DISK, Damaged, Disk, Log, told
+from wireproof.runlog import DISK, Damaged, Disk, Log, read_log, told
 from wireproof.secrets import Secret
 
 ABSURD = 5
@@ -74,7 +76,8 @@ class LedgerState:
     spent: Money
     """Known charges."""
     reserved: Money
-    """Ceiling prices of everything whose charge is not known: under way, never told, or orphaned."""
+    """Set aside: ceiling prices of everything whose charge is not known (under way, never told, or orphaned),
+    and what stands behind charges that only the host vouches for."""
     unknown: int
     """How many of those will not be told by a caller that is still there."""
     jobs: int
@@ -113,9 +116,10 @@ class Ledger(Protocol):
         """Set the price aside before the call leaves. Raises OverBudget when it is not covered."""
         ...
 
-    def settle(self, reservation: Reservation, billed: Money | None) -> Charge:
+    def settle(self, reservation: Reservation, billed: Money | None, *, sure: bool = True) -> Charge:
         """Write down what it cost; None when nobody tells, which a later settlement may still correct.
 
+        Unless `sure`, the bill may be higher than the host says: what was set aside above `billed` stays so.
         A charge above its ceiling is written down at its real amount. Raises ValueError when the
         reservation is released or was settled with another amount.
         """
@@ -170,6 +174,9 @@ class _Book:
     """Those whose charge is not known."""
     settled: dict[int, Decimal] = field(default_factory=dict)
     stopped: str = ""
+    begun: int = 0
+    users: set[int] = field(default_factory=set)
+    """Who has come and not left, by the number of their coming: those at work and those that were killed."""
 
     def apply(self, record: Mapping[str, Any]) -> None:
         """Take the next record. Raises LookupError or ValueError for one that does not belong."""
@@ -179,13 +186,20 @@ class _Book:
     def begin(self, record: Mapping[str, Any]) -> None:
         """Somebody opened the budget: alone, and every open reservation is an orphan; or joining."""
         ceiling = Decimal(record["ceiling"])
+        self.begun += 1
         if record["begin"] == "join":
+            self.users.add(self.begun)
             # Nobody may spend more than the most careful of those who share the budget allowed.
             self.ceiling = min(self.ceiling, ceiling)
             return
         self.unit, self.ceiling = record["unit"], ceiling
+        self.users = {self.begun}
         for entry in self.entries.values():
             entry.open = False
+
+    def end(self, record: Mapping[str, Any]) -> None:
+        """Somebody left."""
+        self.users.discard(record["end"])
 
     def reserve(self, record: Mapping[str, Any]) -> None:
         price = Money(Decimal(record["price"]), self.unit)
@@ -200,7 +214,7 @@ class _Book:
             return
         entry = self.entries.pop(number)
         amount = Decimal(billed)
-        self.reserved -= entry.reservation.price.amount
+        self.reserved -= entry.reservation.price.amount - Decimal(record.get("kept", 0))
         self.spent += amount
         self.settled[number] = amount
         if Charge(entry.reservation, Money(amount, self.unit)).stop:
@@ -238,6 +252,7 @@ _STEPS: Mapping[str, Callable[[_Book, Mapping[str, Any]], None]] = {
     "reserve": _Book.reserve,
     "settle": _Book.settle,
     "release": _Book.release,
+    "end": _Book.end,
 }
 
 
@@ -260,12 +275,16 @@ class _Keeper:
             self._write({"reserve": number, "price": str(price.amount), "why": why})
         return Reservation(number, price, why)
 
-    def settle(self, reservation: Reservation, billed: Money | None) -> Charge:
+    def settle(self, reservation: Reservation, billed: Money | None, *, sure: bool = True) -> Charge:
         with self._turn() as book:
             amount = None if billed is None else _counted(billed, book.unit).amount
             if amount is None or reservation.number not in book.settled:
                 _must_be_open(book, reservation)
-                self._write({"settle": reservation.number, "billed": None if amount is None else str(amount)})
+                record = {"settle": reservation.number, "billed": None if amount is None else str(amount)}
+                if amount is not None and not sure:
+                    with localcontext(_EXACT):
+                        record["kept"] = str(max(Decimal(0), reservation.price.amount - amount))
+                self._write(record)
             elif book.settled[reservation.number] != amount:
                 raise ValueError(f"{reservation} is settled already, with another amount")
         return Charge(reservation, billed)
@@ -339,6 +358,8 @@ class FileLedger(_Keeper):
         self._disk = disk
         self._book = _Book()
         self._records = 0
+        self.before: LedgerState | None = None
+        """How the budget stood when we came, where somebody had been there before us."""
 
     @classmethod
     def open(
@@ -351,7 +372,8 @@ class FileLedger(_Keeper):
         clock: Clock | None = None,
         disk: Disk = DISK,
     ) -> FileLedger:
-        """Join the budget in use for this key, or begin one, or resume the one named `budget`.
+        """Join the budget in use for this key, or go on with one whose user was killed, or resume the one named
+        `budget`, or begin one.
 
         Joining, the lowest ceiling of all counts; resuming, the new one. Raises UsageError when another
         budget of the key is in use or the units differ, DiskError where nothing can be written.
@@ -378,9 +400,8 @@ class FileLedger(_Keeper):
         return ledger
 
     def close(self) -> None:
-        """Leave the budget. What was not settled stays counted in it."""
-        self._log.close()
-        self._disk.close(self._live)
+        """Leave the budget. What was not settled stays counted in it. An orderly end of the process does the same."""
+        self._leaving()
 
     def __enter__(self) -> Self:
         return self
@@ -392,6 +413,7 @@ class FileLedger(_Keeper):
         self._follow()
         if self._book.unit not in ("", ceiling.unit):
             raise UsageError(f"the budget {self.budget} is kept in {self._book.unit}, not in {ceiling.unit}")
+        self.before = self._book.state() if self._book.begun else None
         self._write(
             {
                 "begin": "alone" if alone else "join",
@@ -400,6 +422,8 @@ class FileLedger(_Keeper):
                 "by": os.getpid(),
             }
         )
+        place = (self._log, self._lock, self._live, self._clock, self._disk)
+        self._leaving = weakref.finalize(self, _leave, *place, self._book.begun, os.getpid())
 
     @contextmanager
     def _turn(self) -> Iterator[_Book]:
@@ -419,6 +443,20 @@ class FileLedger(_Keeper):
                 self._book.apply(record)
             except (LookupError, ValueError, ArithmeticError, TypeError) as error:
                 raise Damaged(self._log.path, self._records, f"no step of a ledger: {error!r}") from None
+
+
+def _leave(log: Log, lock: Path, live: int, clock: Clock, disk: Disk, number: int, by: int) -> None:
+    """Say that a user has left, where it can be said, and let go of its files. A forked child says nothing."""
+    try:
+        # Where it cannot be said, the user counts as killed: the careful side.
+        if os.getpid() == by:
+            with suppress(WireproofError, OSError), _locked(lock, clock, disk):
+                # Reading first mends a line that another process died in.
+                log.catch_up()
+                log.append({"end": number}, durable=True)
+    finally:
+        log.close()
+        disk.close(live)
 
 
 @contextmanager
@@ -465,7 +503,8 @@ def _budget_name(home: Path, live: int, alone: bool, asked: str | None, clock: C
     """The name of the budget to use, written into `live` when it is we who decide."""
     with told(home / "live", "open the ledger"):
         if alone:
-            name = asked or _fresh_name(home, clock)
+            last = disk.read(live, 0, 64).decode("ascii", "replace")
+            name = asked or _unfinished(home, last) or _fresh_name(home, clock)
             disk.cut(live, 0)
             disk.write_whole(live, name.encode())
             return name
@@ -473,6 +512,18 @@ def _budget_name(home: Path, live: int, alone: bool, asked: str | None, clock: C
     if asked not in (None, in_use):
         raise UsageError(f"this key is in use within the budget {in_use}; {asked} can be resumed after it")
     return in_use
+
+
+def _unfinished(home: Path, last: str) -> str:
+    """The last budget of the key, where one of its users was killed; '' where all have left it. Raises Damaged."""
+    path = home / f"{last}.jsonl"
+    if not _NAME.fullmatch(last) or not path.is_file():
+        return ""
+    book = _Book()
+    for record in read_log(path):
+        if {"begin", "end"} & record.keys():
+            book.apply(record)
+    return last if book.users else ""
 
 
 def _fresh_name(home: Path, clock: Clock) -> str:
