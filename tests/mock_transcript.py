@@ -54,7 +54,8 @@ def said() -> Iterator[bytes]:
 
 def tell(mock: Mock, headers: tuple[tuple[str, str], ...], method: str, path: str, body: bytes, at: float) -> bytes:
     fields = {name.encode(): value.encode() for name, value in headers}
-    whole = mock.quick(method.encode(), path.encode(), fields, ORIGIN, body, at)
+    desk = mock.quick(fields, ORIGIN)
+    whole = desk(method.encode(), path.encode(), body, at) if desk is not None else None
     if whole is not None:
         return whole
     answer = mock.answer(Call(method, ORIGIN + path, headers, body), at, at + 1_767_225_600.0)

@@ -233,7 +233,9 @@ def test_what_the_short_cut_answered_is_in_the_journal_too(world: World) -> None
     headers = [(b"Host", b"m"), (b"X-Api-Key", key)]
     fields = {b"host": b"m", b"x-api-key": key}
     body = b'{"prompt":"a lighthouse"}'
-    whole = world.mock.quick(b"POST", b"/v2/p-image", fields, "http://m", body, 1.0)
+    desk = world.mock.quick(fields, "http://m")
+    assert desk is not None
+    whole = desk(b"POST", b"/v2/p-image", body, 1.0)
     assert whole is not None
     world.journal.note(b"POST", b"/v2/p-image", "http://m", headers, body, whole, 1.0)
     (line,) = world.journal.lines

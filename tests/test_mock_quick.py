@@ -48,12 +48,16 @@ class Way:
         fields = {"host": "127.0.0.1:8000", "x-api-key": self.key, **headers}
         if self.quick:
             given = {name.encode(): value.encode() for name, value in fields.items()}
-            whole = self.mock.quick(method.encode(), path.encode(), given, ORIGIN, content, now)
+            whole = self.ask_short(method, path, given, content, now)
             if whole is not None:
                 self.taken += 1
                 return whole
         reply = self.mock.answer(Call(method, ORIGIN + path, tuple(fields.items()), content), now, now + 100.0).reply
         return framed(reply, keep=True) + reply.body
+
+    def ask_short(self, method: str, path: str, fields: dict[bytes, bytes], body: bytes, now: float) -> bytes | None:
+        desk = self.mock.quick(fields, ORIGIN)
+        return desk(method.encode(), path.encode(), body, now) if desk is not None else None
 
     def submit(self, body: Any = GOOD, now: float = 0.0, model: str = "p-image", **headers: str) -> bytes:
         return self.ask("POST", f"/v2/{model}", body, now, **headers)
@@ -61,6 +65,12 @@ class Way:
 
 def id_in(whole: bytes) -> str:
     return str(json.loads(whole.partition(b"\r\n\r\n")[2])["request_id"])
+
+
+def submitted(*ways: Way, now: float = 0.0) -> str:
+    """The id of a job that each of them took."""
+    (id,) = {id_in(way.submit(now=now)) for way in ways}
+    return id
 
 
 WORDS = ["a lighthouse", "", "NSFW", "[mood:failed]", "ü\\u0041", "\\u006esfw", "n\u017ffw", "x" * 300, 7, None]
@@ -111,6 +121,42 @@ def test_plain_calls_take_the_short_cut() -> None:
     way.ask("GET", f"/v2/requests/{id}", now=100.0)
     way.ask("GET", f"/segmind/v2/requests/{id}", now=100.0)
     assert way.taken == 7
+
+
+def test_what_is_kept_ready_gives_way_to_what_happens() -> None:
+    ways = Way(True, memory=Memory(2)), Way(False, memory=Memory(2))
+
+    def said(now: float = 0.0) -> bytes:
+        short, long = (way.ask("GET", f"/v2/requests/{id}/status", now=now) for way in ways)
+        assert short == long
+        return short
+
+    id = submitted(*ways)
+    first = said()
+    assert said() == first
+    assert said(100.0) != first, "the job has ended"
+    for way in ways:
+        way.mock.account("segmind:main").forbidden = True
+    assert b" 403 " in said(100.0)
+    for way in ways:
+        way.mock.account("segmind:main").forbidden = False
+        for _ in range(2):
+            way.submit(now=100.0)
+    assert b" 404 " in said(100.0), "there was no room for it any more"
+    id = submitted(*ways, now=100.0)
+    assert b" 200 " in said(100.0)
+    for way in ways:
+        way.mock.reset()
+    assert b" 404 " in said(100.0)
+    assert submitted(*ways) != id
+    assert ways[0].mock.quick.counts == {("submit", 200): 1}
+
+
+def test_links_in_a_reply_lead_where_the_caller_asked() -> None:
+    ways = Way(True), Way(False)
+    id = submitted(*ways)
+    short, long = (way.ask("GET", f"/segmind/v2/requests/{id}/status") for way in ways)
+    assert short == long
 
 
 def test_books_that_were_brought_up_late_are_the_books_of_each_job_by_itself() -> None:

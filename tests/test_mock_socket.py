@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ from wireproof.clock import Clock, RealClock, ScaledClock, SteppedClock
 from wireproof.mock.answer import Answer, Delivery
 from wireproof.mock.connection import Connection
 from wireproof.mock.framing import Limits
-from wireproof.mock.socket import MockServer, serving
+from wireproof.mock.socket import Desk, MockServer, serving
 from wireproof.model import Call, Reply
 
 PATIENCE = 5.0
@@ -269,9 +269,10 @@ def test_tls_is_served_under_its_own_scheme() -> None:
 
 def test_a_quick_answer_goes_out_as_it_is_and_the_rest_to_the_engine() -> None:
     class Quick(Script):
-        def quick(
-            self, method: bytes, target: bytes, fields: dict[bytes, bytes], origin: str, body: bytes, now: float
-        ) -> bytes | None:
+        def quick(self, fields: Mapping[bytes, bytes], origin: str) -> Desk:
+            return self.desk
+
+        def desk(self, method: bytes, target: bytes, body: bytes, now: float) -> bytes | None:
             return b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nquick" if target == b"/q" else None
 
     with serving(Quick()) as url, line(url) as one:
@@ -310,10 +311,9 @@ class Spoken(asyncio.Transport):
 class Always(Script):
     """An engine whose short cut takes every call, and says what it was."""
 
-    def quick(
-        self, method: bytes, target: bytes, fields: dict[bytes, bytes], origin: str, body: bytes, now: float
-    ) -> bytes | None:
-        return b"%b %b %b %b %b\n" % (method, target, fields.get(b"x-api-key", b"-"), origin.encode(), body)
+    def quick(self, fields: Mapping[bytes, bytes], origin: str) -> Desk:
+        said = fields.get(b"x-api-key", b"-"), origin.encode()
+        return lambda method, target, body, now: b"%b %b %b %b %b\n" % (method, target, *said, body)
 
 
 FIRST = [

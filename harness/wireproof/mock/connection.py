@@ -39,7 +39,7 @@ from wireproof.mock.framing import (
 from wireproof.model import Call, Reply
 
 if TYPE_CHECKING:
-    from wireproof.mock.socket import MockServer
+    from wireproof.mock.socket import Desk, MockServer
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,9 @@ class Head(NamedTuple):
 
     length: int
     """Of the body. Bytes."""
+    desk: Desk
+    """Where a call with these headers is served."""
     headers: Headers
-    fields: Mapping[bytes, bytes]
-    """The headers by their lower-cased names; no name comes twice."""
     origin: str
 
 
@@ -163,19 +163,20 @@ class Connection(asyncio.Protocol):
         line, _, rest = data.partition(b"\r\n")
         block, blank, body = rest.partition(b"\r\n\r\n")
         head = server.heads.get(block)
-        if head is None or not blank or len(body) != head[0] or server.quick is None:
+        if head is None or not blank:
             return False
+        length, desk, headers, origin = head
         words = line.split(b" ")
-        if len(words) != 3 or words[2] != b"HTTP/1.1":
+        if len(words) != 3 or words[2] != b"HTTP/1.1" or len(body) != length:
             return False
-        _, headers, fields, origin = head
+        method, target, _ = words
         now = server.now()
         try:
-            whole = server.quick(words[0], words[1], fields, origin, body, now)
+            whole = desk(method, target, body, now)
             if whole is None:
                 return False
             if server.on_quick is not None:
-                server.on_quick(words[0], words[1], origin, headers, body, whole, now)
+                server.on_quick(method, target, origin, headers, body, whole, now)
         except Exception:
             log.exception("the short cut failed on a call")
             return False
@@ -184,12 +185,12 @@ class Connection(asyncio.Protocol):
         self._transport.write(whole)
         return True
 
-    def _learn(self, headers: Headers, fields: Mapping[bytes, bytes], origin: str, length: int) -> None:
+    def _learn(self, desk: Desk, headers: Headers, fields: Mapping[bytes, bytes], origin: str, length: int) -> None:
         """Know these headers when they come again. As they are written here they parse to what they were
         parsed to, whoever sends them."""
         heads = self._server.heads
         if len(heads) < MOST_HEADS and not (_SPECIAL - {b"content-length"}).intersection(fields):
-            heads[b"\r\n".join([b"%b: %b" % field for field in headers])] = Head(length, headers, fields, origin)
+            heads[b"\r\n".join([b"%b: %b" % field for field in headers])] = Head(length, desk, headers, origin)
 
     def eof_received(self) -> bool:
         """A client that closed only its own half still gets the replies it is owed."""
@@ -385,15 +386,16 @@ class Connection(asyncio.Protocol):
             return None
         try:
             # A header that comes twice is the engine's to judge.
-            if server.quick is not None and len(fields) == len(headers):
+            desk = server.quick(fields, origin) if server.quick is not None and len(fields) == len(headers) else None
+            if desk is not None:
                 now = server.now()
-                whole = server.quick(method, target, fields, origin, body, now)
+                whole = desk(method, target, body, now)
                 if whole is not None:
                     if server.on_quick is not None:
                         server.on_quick(method, target, origin, headers, body, whole, now)
                     self._transport.write(whole)
                     if keep:
-                        return self._learn(headers, fields, origin, len(body))
+                        return self._learn(desk, headers, fields, origin, len(body))
                     return self._end()
             call = _call(method, target, origin, headers, body)
             now = server.now()

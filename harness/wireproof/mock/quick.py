@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 MOST_BODY = 64 << 10
 MOST_ORIGINS = 64
 """Addresses by which one mock is called; more of them take the long way."""
-MOST_ENDED = 4096
-"""Replies about ended jobs that are kept ready."""
+MOST_DESKS = 4096
+"""Keys and addresses together; callers beyond them take the long way."""
+MOST_TOLD = 16_384
+"""Replies about jobs that are kept ready; they are all dropped once there are so many."""
 _LONG_S = "\u017f"
 """A letter that a search without regard to case takes for an s."""
 _MOOD = b"x-wireproof-mood"
@@ -194,34 +196,173 @@ class Question:
         return self.ready.get(origin, (None, None))
 
 
+@dataclass(slots=True, eq=False)
+class Tally:
+    """How often something was said."""
+
+    times: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Told:
+    """What one desk says of a job as long as nothing changes: a job's phases are fixed when it is taken."""
+
+    desk: Desk
+    id: str
+    lean: Lean
+    account: Account
+    whole: bytes
+    until: float
+    """When there will be something else to say. Clock seconds."""
+    tally: Tally
+
+
+@dataclass(slots=True, eq=False)
+class Desk:
+    """Where all callers are served whose header fields say the same: one key, one origin. Called with method,
+    target, body and clock time: a complete response, or None."""
+
+    quick: Quick
+    fields: Fields
+    origin: str
+    mock: Mock
+    told: dict[bytes, Told]
+    """Of all desks, by the address that was asked."""
+    plans: Mapping[bytes, Plan]
+    accounts: dict[int, Account] = field(default_factory=dict)
+    """By the number of the plan."""
+
+    def __call__(self, method: bytes, target: bytes, body: bytes, now: float) -> bytes | None:
+        if not self.mock.is_plain:
+            return None
+        if method == b"GET":
+            told = self.told.get(target)
+            if told is None or now >= told.until or told.desk is not self or not self._keeps(told):
+                told = self._tell(target, now)
+            if told is None or told.account.forbidden:
+                return None
+            told.tally.times += 1
+            return told.whole
+        plan = self.plans.get(target)
+        if plan is None or method != b"POST":
+            return None
+        account = self._account(plan)
+        return None if account is None else plan.submit(account, self.origin, body, now)
+
+    def _keeps(self, told: Told) -> bool:
+        """Whether the job is still remembered, and still the same."""
+        return self.mock.memory.lean(told.id) is told.lean
+
+    def _account(self, plan: Plan) -> Account | None:
+        """The account behind the key for that plan's host; one that may do nothing has no short cut."""
+        account = self.accounts.get(plan.number)
+        if account is None:
+            name = self.quick.owner(self.fields, plan.host)
+            if name is None:
+                return None
+            account = self.accounts[plan.number] = self.mock.account(name)
+        return None if account.forbidden else account
+
+    def _tell(self, target: bytes, now: float) -> Told | None:
+        for prefix, head, tail, operation in self.quick.questions:
+            if target.startswith(head) and target.endswith(tail):
+                id = target[len(head) : len(target) - len(tail)].decode("latin-1")
+                lean = self.mock.memory.lean(id)
+                if lean is not None:
+                    return self._phase(target, prefix, operation, id, lean, now)
+        return None
+
+    def _phase(
+        self, target: bytes, prefix: str, operation: Operation, id: str, lean: Lean, now: float
+    ) -> Told | None:  # fmt: skip
+        plan = self.mock.memory.plans[lean[0]]
+        account = self._account(plan)
+        if account is None or account.name != lean[1]:
+            return None
+        if now >= lean[6]:
+            kept = plan.endpoint.provider.retention.record.seconds
+            until = math.inf if kept is None else lean[6] + kept
+            whole = self._ended(target, plan, now) if now < until else None
+        elif plan.prefix != prefix:
+            return None  # its links lead where the caller asked, not where the job was submitted
+        else:
+            runs = now >= lean[5]
+            parts = self.quick.question(plan, operation).phases(self.origin)[runs]
+            until = lean[6] if runs else lean[5]
+            whole = id.encode().join(parts) if parts is not None else None
+        if whole is None:
+            return None
+        if len(self.told) >= MOST_TOLD:
+            self.told.clear()
+        tally = self.quick.tallies.setdefault((operation.name, int(whole[9:12])), Tally())
+        told = self.told[target] = Told(self, id, lean, account, whole, until, tally)
+        return told
+
+    def _ended(self, target: bytes, plan: Plan, now: float) -> bytes | None:
+        """The reply about an ended job, as the engine makes it."""
+        key = plan.header.decode("ascii"), self.fields[plan.header].decode("latin-1")
+        call = Call("GET", self.origin + target.decode("latin-1"), (key,))
+        answer = self.mock.answer(call, now, now + self.mock.offset)
+        if answer.after or answer.delivery is not WHOLE or answer.effects:
+            return None
+        return framed(answer.reply, keep=True) + answer.reply.body
+
+
 class Quick:
-    """The short cut of one mock. Called with method, target, header fields by their lower-cased names, the
-    origin that the client used, body and clock time: a complete response, or None."""
+    """The short cut of one mock. Called with header fields by their lower-cased names and the origin that the
+    client used: the desk where such a client is served, or None."""
 
     def __init__(self, mock: Mock) -> None:
         self.mock = mock
+        self.questions: list[tuple[str, bytes, bytes, Operation]] = []
+        """The host's prefix, and what stands before and after the id in an address that asks after a job."""
+        self.tallies: dict[tuple[str, int], Tally] = {}
+        self._asked: dict[tuple[int, str], Question] = {}
         self._plans: dict[bytes, Plan] = {}
-        self._questions: list[tuple[bytes, bytes, dict[int, Question], Operation]] = []
-        self._accounts: dict[bytes, Account] = {}
-        self._told_counts: Counter[tuple[str, int]] = Counter()
-        self._ended: dict[tuple[bytes, str], bytes] = {}
+        self._desks: dict[tuple[str | bytes | None, ...], Desk] = {}
+        self._told: dict[bytes, Told] = {}
+        self._headers = sorted({host.provider.auth.header.lower().encode() for host in mock.hosts})
         mock.memory.plans.clear()
         for host in mock.hosts:
             for prefix in (f"/{host.prefix}", ""):
                 self._serve(host, prefix)
 
+    def __call__(self, fields: Fields, origin: str) -> Desk | None:
+        if _MOOD in fields:
+            return None
+        which = (origin, *[fields.get(name) for name in self._headers])
+        desk = self._desks.get(which)
+        if desk is None and len(self._desks) < MOST_DESKS and any(self.owner(fields, h) for h in self.mock.hosts):
+            desk = self._desks[which] = Desk(self, fields, origin, self.mock, self._told, self._plans)
+        return desk
+
+    def owner(self, fields: Fields, host: Host) -> str | None:
+        """The name of the account whose key for that host is among the header fields."""
+        auth = host.provider.auth
+        text = fields.get(auth.header.lower().encode(), b"").decode("latin-1")
+        name = self.mock.keys.get(text.removeprefix(auth.prefix)) if text.startswith(auth.prefix) else None
+        return name if name is not None and name.startswith(f"{host.provider.name}:") else None
+
+    def question(self, plan: Plan, operation: Operation) -> Question:
+        """How that operation is asked about the jobs of that plan."""
+        key = plan.number, operation.name
+        if key not in self._asked:
+            self._asked[key] = Question(plan, plan.endpoint.operations.get(operation.name, operation))
+        return self._asked[key]
+
     def forget(self) -> None:
         """What was kept belongs to jobs and accounts that are no more."""
-        self._accounts.clear()
-        self._ended.clear()
-        self._told_counts.clear()
+        self._told.clear()
+        self.tallies.clear()
+        for desk in self._desks.values():
+            desk.accounts.clear()
         for plan in self.mock.memory.plans:
             plan.taken = 0
 
     @property
     def counts(self) -> Counter[tuple[str, int]]:
         """Calls that it answered, by operation and status code."""
-        found = Counter(self._told_counts)
+        found = Counter({said: tally.times for said, tally in self.tallies.items()})
         for plan in self.mock.memory.plans:
             if plan.taken:
                 found[plan.operation.name, plan.operation.alternatives[0].statuses[0]] += plan.taken
@@ -242,80 +383,7 @@ class Quick:
                 and head
                 and "{" not in tail
             ):
-                self._questions.append((f"{prefix}{head}".encode(), tail.encode(), {}, operation))
-
-    def __call__(
-        self, method: bytes, target: bytes, fields: Fields, origin: str, body: bytes, now: float
-    ) -> bytes | None:
-        mock = self.mock
-        if not mock.is_plain or _MOOD in fields:
-            return None
-        if method == b"GET":
-            return self._told(target, fields, origin, now)
-        plan = self._plans.get(target)
-        if plan is None or method != b"POST":
-            return None
-        account = self._account(fields.get(plan.header), plan.host)
-        return None if account is None else plan.submit(account, origin, body, now)
-
-    def _account(self, given: bytes | None, host: Host) -> Account | None:
-        """The account behind the value of the key's header; one that may do nothing has no short cut."""
-        account = self._accounts.get(given) if given is not None else None
-        if account is None and given is not None:
-            auth = host.provider.auth
-            text = given.decode("latin-1")
-            name = self.mock.keys.get(text.removeprefix(auth.prefix)) if text.startswith(auth.prefix) else None
-            if name is not None and name.startswith(f"{host.provider.name}:"):
-                account = self._accounts[given] = self.mock.account(name)
-        return account if account is not None and not account.forbidden else None
-
-    def _told(self, target: bytes, fields: Fields, origin: str, now: float) -> bytes | None:
-        for head, tail, questions, operation in self._questions:
-            if target.startswith(head) and target.endswith(tail):
-                id = target[len(head) : len(target) - len(tail)].decode("latin-1")
-                lean = self.mock.memory.lean(id)
-                if lean is not None:
-                    whole = self._phase(questions, operation, target, id, lean, fields, origin, now)
-                    if whole is not None:
-                        self._told_counts[operation.name, int(whole[9:12])] += 1
-                    return whole
-        return None
-
-    def _phase(
-        self, questions: dict[int, Question], operation: Operation, target: bytes, id: str, lean: Lean,
-        fields: Fields, origin: str, now: float,
-    ) -> bytes | None:  # fmt: skip
-        plan = self.mock.memory.plans[lean[0]]
-        given = fields.get(plan.header)
-        account = self._account(given, plan.host)
-        if account is None or account.name != lean[1]:
-            return None
-        if now >= lean[6]:
-            return self._end(target, lean, plan, given, origin, now)
-        question = questions.get(plan.number)
-        if question is None:
-            own = plan.endpoint.operations.get(operation.name, operation)
-            question = questions[plan.number] = Question(plan, own)
-        ready = question.phases(origin)[now >= lean[5]]
-        return id.encode().join(ready) if ready is not None else None
-
-    def _end(self, target: bytes, lean: Lean, plan: Plan, given: bytes | None, origin: str, now: float) -> bytes | None:
-        """The reply about an ended job: made once by the engine, and kept for a while."""
-        kept = plan.endpoint.provider.retention.record.seconds
-        if kept is not None and now >= lean[6] + kept:
-            return None
-        known = self._ended.get((target, origin))
-        if known is not None or given is None:
-            return known
-        headers = ((plan.header.decode("ascii"), given.decode("latin-1")),)
-        answer = self.mock.answer(Call("GET", origin + target.decode("latin-1"), headers), now, now + self.mock.offset)
-        if answer.after or answer.delivery is not WHOLE or answer.effects:
-            return None
-        made = framed(answer.reply, keep=True) + answer.reply.body
-        if len(self._ended) >= MOST_ENDED:
-            del self._ended[next(iter(self._ended))]
-        self._ended[target, origin] = made
-        return made
+                self.questions.append((prefix, f"{prefix}{head}".encode(), tail.encode(), operation))
 
 
 def _plan(mock: Mock, host: Host, endpoint: Endpoint, operation: Operation, prefix: str, number: int) -> Plan | None:

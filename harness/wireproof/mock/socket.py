@@ -23,9 +23,12 @@ from wireproof.mock.answer import Engine, OnEffect, OnExchange
 from wireproof.mock.connection import BODY, HEAD, IDLE, LINGER, LINGERING, MOST_HEADS, SILENT, SLICE, Connection, Head
 from wireproof.mock.framing import DEFAULT_LIMITS, Headers, Limits
 
-Quick: TypeAlias = Callable[[bytes, bytes, Mapping[bytes, bytes], str, bytes, float], bytes | None]
-"""An engine's short cut: method, target, headers by their lower-cased names, the origin that the client
-used, body, now -> a complete HTTP response, or None."""
+Desk: TypeAlias = Callable[[bytes, bytes, bytes, float], bytes | None]
+"""Method, target, body, now -> a complete HTTP response, or None."""
+
+Quick: TypeAlias = Callable[[Mapping[bytes, bytes], str], Desk | None]
+"""An engine's short cut: headers by their lower-cased names, the origin that the client used -> the desk
+that serves whoever calls with these, or None."""
 
 OnQuick: TypeAlias = Callable[[bytes, bytes, str, Headers, bytes, bytes, float], None]
 """Told of what the short cut answered: method, target, origin, headers, body, the response, when."""
