@@ -729,13 +729,13 @@ def a_reply_has_its_documented_headers(seen: Seen) -> Iterator[Finding]:
     """A reply carries the headers that the contract lists for it.
 
     A caller who is too fast must be told when to come again; without the header he guesses, and either loses
-    time or is turned away once more.
+    time or is turned away once more. A header that is only said to be sent at times is a question.
     """
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None:
         return
     for field in _headers_due(seen, reading):
-        if reply.header(field.name) is None:
+        if field.evidence.binds and reply.header(field.name) is None:
             yield finding(
                 f"{reading.operation.name} answered {reply.status} without {field.name}",
                 subject=f"{reply.status} {field.name}",
