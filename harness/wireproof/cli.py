@@ -229,6 +229,14 @@ def check(
         Path | None,
         typer.Option("--learn", help="Write what the run answered of open questions, as a proposed change."),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            help="Go on with a run that was cut off (its folder), within its budget; nothing is paid for twice.",
+            metavar="RUN",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Drive a host through its documented behaviour and judge every answer."""
@@ -236,8 +244,10 @@ def check(
     from wireproof.model import Severity
     from wireproof.probe.driver import Bounds
 
-    endpoints = _endpoints(spec)
-    if learn is not None and target is None and not live:
+    if resume is not None and (spec or target or live):
+        raise UsageError("--resume goes on with what the run was asked for: leave out SPEC, --target and --live")
+    endpoints = [] if resume else _endpoints(spec)
+    if learn is not None and target is None and not live and resume is None:
         raise UsageError(
             "--learn needs a host to learn from: give --target or --live; the embedded mock only repeats the contract"
         )
@@ -251,6 +261,8 @@ def check(
         keep_bodies=keep_bodies,
         report_dir=report_dir,
     )
+    if resume is not None:
+        endpoints, options = session.resumed(resume, options)
     if dry_run:
         return _dry_run(endpoints, options, as_json)
     kept = _watched(endpoints, options, quiet or as_json)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice
@@ -24,6 +24,7 @@ from wireproof.check.media import Decoder, from_base64, from_data_uri
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.relations import changed
 from wireproof.check.trace import Seen, Trace, read
+from wireproof.check.untested import Part, told, untested
 from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.generate import cases
@@ -33,10 +34,11 @@ from wireproof.load.quantiles import not_seen
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.transport import EngineTransport
-from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Finding, Poll, Severity, Summary, Verdict
+from wireproof.model import Call, Cover, Credential, Does, Endpoint, Exchange, Finding, Poll, Severity, Summary, Verdict
 from wireproof.money import Money, exact
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
+from wireproof.probe.memory import Memory
 from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
 from wireproof.runlog import Digest
@@ -73,10 +75,15 @@ class Step:
     together: int = 8
     opening: bool = False
     """Whether these are the first jobs of all: looked at most closely, and before others begin."""
+    parts: tuple[Part, ...] = ()
+    """What it tests, one by one, and what each costs."""
 
 
 SEARCHES: Mapping[str, tuple[int, int]] = {"quick": (0, 0), "standard": (60, 0), "thorough": (300, 150)}
 """For each profile: how many forbidden and how many valid requests are drawn, where they cost nothing."""
+
+INTERRUPTED = "it was interrupted"
+"""What a run says that a person ended."""
 
 SMALL = (150, 12)
 """Bounds on calls and jobs below which the quick profile is chosen by itself."""
@@ -169,7 +176,7 @@ def plan(
     if paid:
         steps.append(opening)
     if chosen[OPENING:]:
-        steps.append(_jobs_step(endpoint, "every allowed value", "value", chosen[OPENING:], again))
+        steps.append(_jobs_step(endpoint, "every allowed value", "value", chosen[OPENING:], again, closely=False))
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
     if samples and profile != "quick":
         steps.append(_jobs_step(endpoint, "the page's own samples", "sample", samples))
@@ -180,22 +187,28 @@ def plan(
     if troubles:
         steps.append(_jobs_step(endpoint, "jobs that should fail", "failing", troubles))
     if run is not None and run is not submit:
-        for i, chosen in enumerate(_ways_to_choose(endpoint, run)):
-            told = functools.partial(_blocking, f"run-{i + 1}", {**base, **chosen}, run)
-            steps.append(_story_step(endpoint, f"blocking {run.name}", base, told))
+        for i, way in enumerate(_ways_to_choose(endpoint, run)):
+            label = f"run-{i + 1}"
+            story = functools.partial(_blocking, label, {**base, **way}, run)
+            steps.append(_story_step(endpoint, f"blocking {run.name}", label, base, story))
         if profile != "quick":
             for gift in endpoint.provocations[:1]:
-                told = functools.partial(
+                story = functools.partial(
                     _blocking, "run-failing", {**base, **run.request.select, **gift.parameters}, run
                 )
-                steps.append(_story_step(endpoint, f"blocking {run.name} that should fail", base, told))
+                name = f"blocking {run.name} that should fail"
+                steps.append(_story_step(endpoint, name, "run-failing", base, story))
     pairs = _relations(endpoint, base)
     if pairs and profile != "quick":
         steps.append(_jobs_step(endpoint, "relations between jobs", "relation", pairs))
     if endpoint.provider.repeat_id != "new":
-        steps.append(_story_step(endpoint, "one id used twice", base, lambda s: [stories.same_id_twice(s, base)]))
+        steps.append(
+            _story_step(endpoint, "one id used twice", "twice", base, lambda s: [stories.same_id_twice(s, base)])
+        )
     steps.append(
-        _story_step(endpoint, "another account", base, lambda s: [stories.shown_to_others(s, "strangers", base)])
+        _story_step(
+            endpoint, "another account", "strangers", base, lambda s: [stories.shown_to_others(s, "strangers", base)]
+        )
     )
     if embedded:
         steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
@@ -250,21 +263,36 @@ def _few_forbidden(endpoint: Endpoint, run: Any, stage: Stage) -> list[Want]:
 
 
 def _step(endpoint: Endpoint, name: str, wants: Callable[[Stage], list[Want]], *, free: bool) -> Step:
-    calls = len(wants(_dry_stage(endpoint)))
+    asked = wants(_dry_stage(endpoint))
+    nothing = _nothing(endpoint)
     return Step(
         name=name,
-        calls=calls,
+        calls=len(asked),
         jobs=0,
-        price=_nothing(endpoint),
+        price=nothing,
+        parts=tuple(
+            Part(name=one.purpose, step=name, covers=(one.purpose.removeprefix("invalid: "),), price=nothing)
+            for one in asked
+        ),
         make=lambda stage: (stories.single(want, stage.clock) for want in wants(stage)),
         together=1,
     )
 
 
 def _jobs_step(
-    endpoint: Endpoint, name: str, label: str, batch: list[cases.Case], again: int = 1, *, opening: bool = False
+    endpoint: Endpoint,
+    name: str,
+    label: str,
+    batch: list[cases.Case],
+    again: int = 1,
+    *,
+    opening: bool = False,
+    closely: bool = True,
 ) -> Step:
-    """Whole jobs, the first of them looked at most closely; `again`: how often the others are asked after when over."""
+    """Whole jobs; `again`: how often each is asked after when it is over.
+
+    The first of all, and the first of a kind, are looked at most closely: early, often, and without a key.
+    """
     prices = [price_of(endpoint, case.values) for case in batch]
     known = [price for price in prices if price is not None]
     total = functools.reduce(Money.__add__, known) if known and len(known) == len(prices) else None
@@ -276,15 +304,23 @@ def _jobs_step(
                 f"{label}-{i + 1}",
                 case.values,
                 case.purpose,
-                polls_after=3 if i == 0 else again,
-                ask_early=i == 0,
+                polls_after=3 if closely and i == 0 else again,
+                ask_early=closely and i == 0,
             )
 
-    return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make, opening=opening)
+    parts = tuple(
+        Part(name=f"{label}-{i + 1}", step=name, says=case.purpose, covers=case.covers, price=price)
+        for i, (case, price) in enumerate(zip(batch, prices, strict=True))
+    )
+    return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make, opening=opening, parts=parts)
 
 
-def _story_step(endpoint: Endpoint, name: str, values: Mapping[str, Any], make: Callable[[Stage], list[Story]]) -> Step:
-    return Step(name=name, calls=12, jobs=1, price=price_of(endpoint, values), make=lambda stage: iter(make(stage)))
+def _story_step(
+    endpoint: Endpoint, name: str, label: str, values: Mapping[str, Any], make: Callable[[Stage], list[Story]]
+) -> Step:
+    price = price_of(endpoint, values)
+    parts = (Part(name=label, step=name, says="one job", price=price),)
+    return Step(name=name, calls=12, jobs=1, price=price, make=lambda stage: iter(make(stage)), parts=parts)
 
 
 def _nothing(endpoint: Endpoint) -> Money:
@@ -320,6 +356,8 @@ class Guard:
 
     endpoint: Endpoint
     ledger: Ledger | None
+    run: str = ""
+    """Name of the run, by which a later one finds its reservations again."""
     _asked: Reservation | None = None
     """Of the call that is under way."""
     _open: dict[str, tuple[Reservation, Mapping[str, Any]]] = field(default_factory=dict)
@@ -335,7 +373,7 @@ class Guard:
         )
         if ceiling is None:
             raise CouldNotTell(f"{self.endpoint.name} has no price: a paid host is not driven without one")
-        self._asked = self.ledger.reserve(ceiling, why=want.operation)
+        self._asked = self.ledger.reserve(ceiling, why=f"{self.run} {self.endpoint.name} {want.job or want.purpose}")
 
     def after(self, exchange: Exchange) -> None:
         """Settle what the reply tells. Raises Stopped at a charge far above the price."""
@@ -348,6 +386,13 @@ class Guard:
                 return
             self._open[exchange.job or f"#{exchange.seq}"] = (reservation, self._values(exchange.call))
         self._settle(exchange)
+
+    def resume(self, held: Mapping[str, Reservation], exchanges: Iterable[Exchange]) -> None:
+        """Take over what an earlier run set aside for jobs (by their labels) whose cost may still be told."""
+        for exchange in exchanges:
+            label = exchange.job or ""
+            if label in held and label not in self._open:
+                self._open[label] = (held[label], self._values(exchange.call))
 
     def close(self) -> None:
         """What nobody told stays spent at its ceiling."""
@@ -368,13 +413,14 @@ class Guard:
         if not asked:
             return
         reading = replies.read(self.endpoint, asked[0].operation, exchange.reply, values)
-        told = exact(reading.value("job.cost"))
-        if told is not None and reading.alternative is not None:
+        billed = exact(reading.value("job.cost"))
+        if billed is not None and reading.alternative is not None:
             del self._open[label]
-            charge: Charge = self.ledger.settle(reservation, Money(told, self.endpoint.price.unit))
+            # A host's own word is no bill: what was set aside above it stays so until the run is over.
+            charge: Charge = self.ledger.settle(reservation, Money(billed, self.endpoint.price.unit), sure=False)
             if charge.stop or charge.overcharged:
                 raise Stopped(
-                    f"a job was charged {told} {self.endpoint.price.unit}, far above the declared price: "
+                    f"a job was charged {billed} {self.endpoint.price.unit}, far above the declared price: "
                     "nothing more is spent"
                 )
 
@@ -391,18 +437,24 @@ def conform(
     first: int = 1,
     heard: Callable[[Exchange], None] = lambda exchange: None,
     began: Callable[[Step], None] = lambda step: None,
+    run: str = "",
+    memory: Memory | None = None,
 ) -> tuple[Verdict, tuple[Exchange, ...]]:
     """Drive an endpoint and judge it: the verdict, and everything that was said.
 
+    `run` names the run in the ledger; `memory` is what an earlier one has heard that was cut off.
     Raises Unreachable when the target does not answer at all, CouldNotTell when it takes no key of ours.
     """
     own = target.mock is not None
     clock = clock or (SteppedClock() if own else RealClock())
-    guard = Guard(endpoint, ledger if target.paid else None)
+    guard = Guard(endpoint, ledger if target.paid else None, run)
+    if memory is not None:
+        guard.resume(memory.held, memory.jobs())
 
     def hear(exchange: Exchange) -> None:
-        guard.after(exchange)
+        # Kept first: what is settled and not kept would be paid for again by whoever goes on with the run.
         heard(exchange)
+        guard.after(exchange)
 
     transport = EngineTransport(target.mock, clock=clock) if target.mock else None
     with Sender(transport=transport) as sender:
@@ -414,15 +466,38 @@ def conform(
             before=guard.before,
             first=first,
             family=f"{endpoint.name} ",
+            memory=memory,
         )
-        thrifty = calm if near(target) and driver.bounds.requests is not None else None
+        counted = driver.bounds.requests is not None or profile == "quick"
+        thrifty = calm if near(target) and counted else None
         stage = stage_for(endpoint, target, clock, seed, thrifty)
         stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
         guard.close()
     exchanges = tuple(driver.exchanges)
     _must_have_answered(endpoint, target, exchanges)
-    told = verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped)
-    return replace(told, notes=(*told.notes, *left_out)), exchanges
+    said = verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped)
+    skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
+    why = _why_not(driver, profile, stopped, left_out)
+    coverage, whole = _left_untested(endpoint, target, said, exchanges, why)
+    return replace(said, coverage=coverage, notes=(*said.notes, *left_out, *skipped, *told(whole, coverage))), exchanges
+
+
+def _why_not(driver: Driver, profile: str, stopped: str, left_out: list[str]) -> str:
+    """Why parts of the whole plan were not done."""
+    if stopped:
+        return stopped
+    if left_out:
+        return left_out[0].rpartition(" because ")[2].rstrip(".")
+    return f"is no part of the {_fitting(profile, driver.bounds)} profile"
+
+
+def _left_untested(
+    endpoint: Endpoint, target: Target, said: Verdict, exchanges: tuple[Exchange, ...], why: str
+) -> tuple[tuple[Cover, ...], Money | None]:
+    """The coverage against the whole plan, and what the rest of it would cost."""
+    parts = [part for step in plan(endpoint, paid=target.paid) for part in step.parts]
+    made = {(one.job or one.purpose).removeprefix(f"{endpoint.name} ") for one in exchanges}
+    return untested(said.coverage, parts, made, why)
 
 
 def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int, cadence: Cadence | None = None) -> Stage:
@@ -482,6 +557,10 @@ def _drive(
         return ("", [*left_out, f"The rest was left out because {end.why}."]) if end.chosen else (str(end), left_out)
     except OverBudget as end:
         return str(end), left_out
+    except KeyboardInterrupt:
+        if not driver.exchanges:
+            raise
+        return INTERRUPTED, left_out
     return "", left_out
 
 
@@ -771,12 +850,12 @@ def _must_have_answered(endpoint: Endpoint, target: Target, exchanges: tuple[Exc
 
 
 def verdict(
-    endpoint: Endpoint, exchanges: tuple[Exchange, ...], *, prefix: str = "", stopped: str = "", look: bool = True
+    endpoint: Endpoint, exchanges: tuple[Exchange, ...], *, prefix: str = "", stopped: str = "", decode: bool = True
 ) -> Verdict:
     """What a recording says of an endpoint. The same for a live run, a journal, a client's traffic and a HAR."""
     trace = read(endpoint, exchanges, prefix)
-    if look:
-        _look(trace)
+    if decode:
+        look(trace)
     found = tuple(_with_replay(endpoint, exchanges, one) for one in judge(trace))
     if not stopped and not any(one.severity is Severity.VIOLATION for one in found):
         stopped = _no_success(trace)
@@ -799,7 +878,7 @@ def _no_success(trace: Trace) -> str:
     return f"could not tell: none of {len(ended)} jobs succeeded{why}, so nothing that is delivered was judged"
 
 
-def _look(trace: Trace) -> None:
+def look(trace: Trace) -> None:
     """Decode what was delivered, in a bounded child."""
     with Decoder() as decoder:
         for job in trace.jobs:

@@ -336,6 +336,49 @@ def fingerprint(provider: str, key: str | Secret) -> str:
     return hashlib.sha256(f"{provider}\0{known}".encode()).hexdigest()[:16]
 
 
+class JointLedger:
+    """Several ledgers that must all cover a price: that of a key, and that of a command which uses several keys.
+
+    Charges are told to all of them. `state` is that of the last, which stands for the whole.
+    """
+
+    def __init__(self, *ledgers: Ledger) -> None:
+        self._ledgers = ledgers
+        self._parts: dict[int, tuple[tuple[Ledger, Reservation], ...]] = {}
+
+    def reserve(self, price: Money, *, why: str) -> Reservation:
+        parts = []
+        with ExitStack() as undo:
+            for ledger in self._ledgers:
+                parts.append((ledger, ledger.reserve(price, why=why)))
+                undo.callback(ledger.release, parts[-1][1])
+            undo.pop_all()
+        reservation = parts[-1][1]
+        self._parts[reservation.number] = tuple(parts)
+        return reservation
+
+    def settle(self, reservation: Reservation, billed: Money | None, *, sure: bool = True) -> Charge:
+        return [ledger.settle(part, billed, sure=sure) for ledger, part in self._of(reservation)][-1]
+
+    def release(self, reservation: Reservation) -> None:
+        for ledger, part in self._of(reservation):
+            ledger.release(part)
+
+    def _of(self, reservation: Reservation) -> tuple[tuple[Ledger, Reservation], ...]:
+        """What belongs together was reserved with the same words, where it was by whom we go on for."""
+        if reservation.number not in self._parts:
+            *others, whole = self._ledgers
+            same = [(ledger, one) for ledger in others for one in ledger.pending() if one.why == reservation.why]
+            self._parts[reservation.number] = (*same, (whole, reservation))
+        return self._parts[reservation.number]
+
+    def state(self) -> LedgerState:
+        return self._ledgers[-1].state()
+
+    def pending(self) -> tuple[Reservation, ...]:
+        return self._ledgers[-1].pending()
+
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PATIENCE = 30.0
 """Seconds. Longer than any number of honest turns; a lock held for longer is held by a stopped process."""

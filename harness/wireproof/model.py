@@ -847,12 +847,14 @@ class Cover:
     """One documented fact that a run can exercise, and whether this one did."""
 
     kind: str
-    """`parameter`, `bound`, `value`, `rule`, `state`, `move`, `problem`, `operation`, `output`."""
+    """`parameter`, `bound`, `value`, `rule`, `state`, `move`, `problem`, `operation`, `output`, `step` (of a plan)."""
     name: str
     where: Where = NOWHERE
     seen: bool = False
     why_not: str = ""
     evidence: tuple[int, ...] = ()
+    price: Money | None = None
+    """What testing it would cost by the price list, where it was not; None: no money buys it, or nobody says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,25 +6,28 @@ import hashlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from wireproof import __version__
-from wireproof.conform import Step, Target, conform, embedded, is_loopback, plan
+from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan
 from wireproof.errors import CouldNotTell, NoKey, UsageError
 from wireproof.learning import answers, proposal
-from wireproof.ledger import FileLedger, Ledger, fingerprint
+from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint
 from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
-from wireproof.money import Money
+from wireproof.money import Money, parse
 from wireproof.probe.driver import Bounds
+from wireproof.probe.memory import Memory
 from wireproof.proxying import Proxy
 from wireproof.recordings import judge as judge_recording
 from wireproof.recordings import read_recording
 from wireproof.replaying import pick
 from wireproof.replaying import replay as replay_finding
-from wireproof.runlog import RunWriter, atomic_write, load_run
+from wireproof.runlog import FILE, RunWriter, atomic_write, load_run
 from wireproof.secrets import Redactor, Secret
 from wireproof.spec.load import resolve
 
@@ -41,6 +44,8 @@ class CheckOptions:
     bounds: Bounds = field(default_factory=Bounds)
     keep_bodies: bool | None = None
     report_dir: Path = Path("reports/runs")
+    resumes: Run | None = None
+    """A run that was cut off, to be gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,65 +60,103 @@ class Watch:
 def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | None = None) -> Run:
     """Drive and judge endpoints, keep the run, and give it back as it was kept.
 
+    An interrupt (SIGINT, SIGTERM) ends the driving; what was heard until then is judged all the same.
     Raises UsageError, CouldNotTell (unreachable, no key) and OverBudget.
     """
     watch = watch or Watch()
     targets = [(endpoint, target_of(endpoint, options)) for endpoint in endpoints]
     secrets = [Secret(t.key) for _, t in targets if t.key and t.mock is None]
     keep = options.keep_bodies if options.keep_bodies is not None else not any(t.paid for _, t in targets)
-    writer = RunWriter.create(
-        options.report_dir,
-        command="check",
-        target=_told_target(options, endpoints),
-        seed=options.seed,
-        version=__version__,
-        options={"profile": options.profile, "budget": str(options.budget) if options.budget else None},
-        specs=spec_hashes(endpoints),
-        keep_bodies=keep,
-        redactor=Redactor(secrets, own=[urlsplit(t.base).netloc for _, t in targets]),
-    )
-    first, trouble = 1, []
-    with writer:
-        for endpoint, target in targets:
-            watch.endpoint(endpoint)
-            try:
-                first += _one(endpoint, target, options, writer, watch, first)
-            except CouldNotTell as error:
-                trouble.append(error)
-                writer.verdict(could_not_tell(endpoint, str(error)))
+    with ExitStack() as stack:
+        purses = _purses(targets, options, stack)
+        writer = stack.enter_context(
+            RunWriter.create(
+                options.report_dir,
+                command="check",
+                target=_told_target(options, endpoints),
+                seed=options.seed,
+                version=__version__,
+                options={**_kept(endpoints, options), "budgets": {one.name: one.budget for one in purses}},
+                specs=spec_hashes(endpoints),
+                keep_bodies=keep,
+                redactor=Redactor(secrets, own=[urlsplit(t.base).netloc for _, t in targets]),
+            )
+        )
+        stack.enter_context(_terminated_is_interrupted())
+        trouble = _all(targets, options, purses, writer, watch)
         folder = writer.close()
     if len(trouble) == len(targets):
         raise trouble[0]
     return load_run(folder)
 
 
-def _one(endpoint: Endpoint, target: Target, options: CheckOptions, writer: RunWriter, watch: Watch, first: int) -> int:
-    """One endpoint of a run; how many exchanges it took."""
+def _all(
+    targets: Sequence[tuple[Endpoint, Target]],
+    options: CheckOptions,
+    purses: Sequence[Purse],
+    writer: RunWriter,
+    watch: Watch,
+) -> list[CouldNotTell]:
+    """One endpoint after the other; why nothing could be told of some."""
+    trouble: list[CouldNotTell] = []
+    count = 0
 
-    def heard(exchange: Exchange) -> None:
-        writer.exchange(exchange, durable=target.paid)
-        watch.exchange(exchange)
+    for endpoint, target in targets:
+        watch.endpoint(endpoint)
+        before = count
 
-    verdict, exchanges = conform(
-        endpoint,
-        target,
-        seed=options.seed,
-        bounds=options.bounds,
-        profile=options.profile,
-        ledger=_ledger(endpoint, target, options),
-        first=first,
-        heard=heard,
-        began=watch.step,
-    )
-    writer.verdict(verdict)
-    return len(exchanges)
+        def heard(exchange: Exchange, durable: bool = target.paid) -> None:
+            nonlocal count
+            count += 1
+            writer.exchange(exchange, durable=durable)
+            watch.exchange(exchange)
+
+        ledger = _ledger(endpoint, purses) if target.paid else None
+        try:
+            verdict, _ = conform(
+                endpoint,
+                target,
+                seed=options.seed,
+                bounds=options.bounds,
+                profile=options.profile,
+                ledger=ledger,
+                first=count + 1,
+                heard=heard,
+                began=watch.step,
+                run=writer.folder.name,
+                memory=_memory(endpoint, options.resumes, ledger),
+            )
+        except CouldNotTell as error:
+            trouble.append(error)
+            verdict = could_not_tell(endpoint, str(error), count - before)
+        notes = (*verdict.notes, *_told_before(endpoint, purses))
+        writer.verdict(replace(verdict, notes=notes))
+        if verdict.summary.stopped == INTERRUPTED:
+            break
+    return trouble
 
 
-def could_not_tell(endpoint: Endpoint, why: str) -> Verdict:
+@contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """SIGTERM does what SIGINT does, where signals can be heard at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def could_not_tell(endpoint: Endpoint, why: str, calls: int = 0) -> Verdict:
     """A verdict that is none: the reason stands in its notes and in `stopped`."""
-    return Verdict(
-        endpoint=endpoint.name, summary=Summary(endpoint=endpoint.name, stopped=f"could not tell: {why}"), notes=(why,)
-    )
+    summary = Summary(endpoint=endpoint.name, calls=calls, stopped=f"could not tell: {why}")
+    return Verdict(endpoint=endpoint.name, summary=summary, notes=(why,))
 
 
 def target_of(endpoint: Endpoint, options: CheckOptions) -> Target:
@@ -157,11 +200,134 @@ def other_key_of(endpoint: Endpoint) -> str | None:
     return os.environ.get(f"{endpoint.provider.auth.env}_2", "").strip() or None
 
 
-def _ledger(endpoint: Endpoint, target: Target, options: CheckOptions) -> Ledger | None:
-    if not target.paid or options.budget is None:
-        return None
+# ------------------------------------------------------------------------------------------- money
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """A budget that is in use: of one provider's key, or of a whole command that uses several keys."""
+
+    name: str
+    ledger: FileLedger
+
+    @property
+    def budget(self) -> str:
+        return self.ledger.budget
+
+
+WHOLE = "all"
+"""Name of the budget over several keys."""
+
+
+def _purses(targets: Sequence[tuple[Endpoint, Target]], options: CheckOptions, stack: ExitStack) -> tuple[Purse, ...]:
+    """The budgets of a command, in use until the stack is closed: one for each key, and one over all of them."""
+    budget = options.budget
+    paid = [(endpoint, target) for endpoint, target in targets if target.paid]
+    if not paid or budget is None:
+        return ()
+    for endpoint, _ in paid:
+        if endpoint.price is not None and endpoint.price.unit != budget.unit:
+            raise UsageError(
+                f"{endpoint.name} is paid in {endpoint.price.unit}, which a budget of {budget} cannot cover: "
+                f"write it like 10{endpoint.price.unit}"
+            )
+    keys = {endpoint.provider.name: fingerprint(endpoint.provider.name, target.key or "") for endpoint, target in paid}
+    names = keys if len(keys) == 1 else {**keys, WHOLE: fingerprint(WHOLE, ",".join(sorted(keys.values())))}
+    resumed = options.resumes.options.get("budgets", {}) if options.resumes else {}
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof" / "ledger"
-    return FileLedger.open(folder, fingerprint(endpoint.provider.name, target.key or ""), options.budget)
+    return tuple(
+        Purse(name, stack.enter_context(FileLedger.open(folder, print_, budget, budget=resumed.get(name))))
+        for name, print_ in names.items()
+    )
+
+
+def _ledger(endpoint: Endpoint, purses: Sequence[Purse]) -> Ledger | None:
+    """What must cover a job of an endpoint: the budget of its key, and the one over all keys."""
+    own = [one.ledger for one in purses if one.name in (endpoint.provider.name, WHOLE)]
+    return own[0] if len(own) == 1 else JointLedger(*own) if own else None
+
+
+def _told_before(endpoint: Endpoint, purses: Sequence[Purse]) -> Iterator[str]:
+    """That a budget was in use before us, where it was."""
+    for one in purses:
+        before = one.ledger.before
+        if one.name == endpoint.provider.name and before is not None:
+            yield (
+                f"The budget {one.budget} of this key was in use before, by a run that is still at work or was cut "
+                f"off: {before.at_most} of it were spent or set aside already. A run that ends in order ends it."
+            )
+
+
+# ------------------------------------------------------------------------------------------ going on
+
+
+def _kept(endpoints: Sequence[Endpoint], options: CheckOptions) -> dict[str, object]:
+    """What a run says of how it was asked for, so that it can be gone on with."""
+    before = options.resumes
+    return {
+        "profile": options.profile,
+        "budget": str(options.budget) if options.budget else None,
+        "endpoints": [endpoint.name for endpoint in endpoints],
+        "live": options.live,
+        "resumes": [*before.options.get("resumes", []), before.id] if before else [],
+    }
+
+
+def resumed(folder: Path, options: CheckOptions) -> tuple[list[Endpoint], CheckOptions]:
+    """What a run that was cut off was asked for, so that `check` can go on with it. Of `options` count the budget,
+    the bounds and the folder.
+
+    Raises UsageError for a run that is none, that is done, or whose contracts have changed.
+    """
+    run = load_run(folder)
+    asked = run.options
+    if run.command != "check" or "endpoints" not in asked:
+        raise UsageError(f"{folder} is no run of `wireproof check` that can be gone on with")
+    if run.target == "mock":
+        raise UsageError(f"{folder} drove the embedded mock, which costs nothing: run it again")
+    if asked["complete"] and not any(verdict.summary.stopped for verdict in run.verdicts):
+        raise UsageError(f"{folder} was carried out to its end: there is nothing to go on with")
+    endpoints = [endpoint for name in asked["endpoints"] for endpoint in resolve(name)]
+    if spec_hashes(endpoints) != asked["specs"]:
+        raise UsageError(f"{folder}: its contracts have changed since, so it cannot be gone on with: run it anew")
+    given = options.budget or (parse(asked["budget"]) if asked["budget"] else None)
+    return endpoints, replace(
+        options,
+        target=None if asked["live"] else run.target,
+        live=asked["live"],
+        budget=given,
+        profile=asked["profile"],
+        seed=run.seed,
+        keep_bodies=asked["keep_bodies"],
+        resumes=run,
+    )
+
+
+def _memory(endpoint: Endpoint, run: Run | None, ledger: Ledger | None) -> Memory | None:
+    """What an earlier run has heard of an endpoint, and what it had set aside."""
+    if run is None:
+        return None
+    heard = _heard_of(run, endpoint)
+    family = f"{endpoint.name} "
+    held = {}
+    for reservation in ledger.pending() if ledger else ():
+        by, _, name = reservation.why.partition(" ")
+        if by in (run.id, *run.options.get("resumes", ())) and name.startswith(family):
+            held[name] = reservation
+    written = (Path(run.folder) / FILE).stat().st_mtime
+    since = max(0.0, time.time() - written) + max((one.at + one.took for one in heard), default=0.0)
+    return Memory.of(family, heard, since, held)
+
+
+def _heard_of(run: Run, endpoint: Endpoint) -> list[Exchange]:
+    """The exchanges of one endpoint of a run, also of the one at which it was cut off."""
+    if any(verdict.endpoint == endpoint.name for verdict in run.verdicts):
+        return own_exchanges(run, endpoint)
+    if [verdict.endpoint for verdict in run.verdicts] != run.options["endpoints"][: len(run.verdicts)]:
+        return []
+    if run.options["endpoints"][len(run.verdicts)] != endpoint.name:
+        return []
+    return list(run.exchanges[sum(verdict.summary.calls for verdict in run.verdicts) :])
 
 
 def _told_target(options: CheckOptions, endpoints: Sequence[Endpoint]) -> str:
@@ -303,11 +469,13 @@ def replay(folder: Path, number: int, target: str | None = None) -> tuple[Findin
 
 
 def exit_code(run: Run, fail_on: Severity = Severity.VIOLATION) -> int:
-    """What a finished run ends with: 1 for findings at or above `fail_on`, 3 where nothing could be told,
-    4 where the budget of money or time ended it, 0 when it conforms."""
+    """What a finished run ends with: 130 where it was interrupted, 1 for findings at or above `fail_on`, 3 where
+    nothing could be told, 4 where the budget of money or time ended it, 0 when it conforms."""
+    stops = [verdict.summary.stopped for verdict in run.verdicts]
+    if INTERRUPTED in stops:
+        return 130
     if any(finding.severity.rank >= fail_on.rank for finding in run.findings):
         return 1
-    stops = [verdict.summary.stopped for verdict in run.verdicts]
     if any(stop.startswith("could not tell") for stop in stops) or not run.exchanges:
         return 3
     return 4 if any(stops) else 0

@@ -10,11 +10,12 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from wireproof.clock import Clock
 from wireproof.model import Call, Credential, Exchange
+from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sent
 
 
@@ -82,36 +83,49 @@ class Driver:
     """Number of the first exchange, where a run drives several endpoints."""
     family: str = ""
     """Stands before the label of every job, so that labels stay apart where a run drives several endpoints."""
+    memory: Memory | None = None
+    """What an earlier run has heard, where this one goes on with it."""
+    _begun: float = 0.0
     _last: float = float("-inf")
 
     def ask(self, want: Want) -> Exchange:
-        """Make one call now."""
+        """Make one call now, or remember what came of it. Raises Skipped for one that must not be made again."""
         if self.started is None:
-            self.started = self.clock.now()
-        self._within_bounds(want)
-        self.before(want)
-        if self.bounds.gap:
-            self.clock.sleep(self._last + self.bounds.gap - self.clock.now())
-        sent_at = self._last = self.clock.now()
-        sent = self.sender.send(want.call, timeout=want.timeout)
-        exchange = Exchange(
+            self._begun = self.clock.now()
+            self.started = self._begun - (self.memory.since if self.memory else 0.0)
+        unanswered = Exchange(
             seq=len(self.exchanges) + self.first,
             call=want.call,
-            reply=sent.reply,
-            broke=sent.broke,
-            at=round(sent_at - self.started, 6),
-            took=round(self.clock.now() - sent_at, 6),
+            reply=None,
             operation=want.operation,
             job=f"{self.family}{want.job}" if want.job else None,
             credential=want.credential,
             purpose=want.purpose,
             output=want.output,
         )
-        if want.paid and (sent.reply is None or sent.reply.status < 300) and sent.broke != "refused":
+        known = self.memory.recall(unanswered, paid=want.paid) if self.memory else None
+        exchange = known or self._asked(want, unanswered, self.started)
+        if want.paid and (exchange.reply is None or exchange.reply.status < 300) and exchange.broke != "refused":
             self.jobs += 1
         self.exchanges.append(exchange)
         self.heard(exchange)
         return exchange
+
+    def _asked(self, want: Want, unanswered: Exchange, started: float) -> Exchange:
+        """Make the call, within the bounds of the run."""
+        self._within_bounds(want)
+        self.before(want)
+        if self.bounds.gap:
+            self.clock.sleep(self._last + self.bounds.gap - self.clock.now())
+        sent_at = self._last = self.clock.now()
+        sent = self.sender.send(want.call, timeout=want.timeout)
+        return replace(
+            unanswered,
+            reply=sent.reply,
+            broke=sent.broke,
+            at=round(sent_at - started, 6),
+            took=round(self.clock.now() - sent_at, 6),
+        )
 
     def _within_bounds(self, want: Want) -> None:
         bounds = self.bounds
@@ -119,7 +133,7 @@ class Driver:
             raise Stopped(f"--max-requests {bounds.requests} is reached", chosen=True)
         if want.paid and bounds.jobs is not None and self.jobs >= bounds.jobs:
             raise Stopped(f"--max-jobs {bounds.jobs} is reached", chosen=True)
-        if bounds.seconds is not None and self.clock.now() - (self.started or 0.0) >= bounds.seconds:
+        if bounds.seconds is not None and self.clock.now() - self._begun >= bounds.seconds:
             raise Stopped(f"--max-time {bounds.seconds:g} is reached")
 
     def run(self, stories: Iterable[Story], *, together: int = 8) -> None:
@@ -140,7 +154,12 @@ class Driver:
             at, _, story, step = heapq.heappop(heap)
             if at > now:
                 self.clock.sleep(at - now)
-            self._push(heap, order, story, self.ask(step), first=False)
+            try:
+                answer = self.ask(step)
+            except Skipped:
+                story.close()
+                continue
+            self._push(heap, order, story, answer, first=False)
 
     def _push(
         self,

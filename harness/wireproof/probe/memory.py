@@ -1,0 +1,82 @@
+"""What a run that was cut off has heard, so that whoever goes on with it asks and pays nothing twice.
+
+A call is known again by what it is for, not by its bytes: the same plan makes the same calls, in whatever
+order time lets them come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from wireproof.ledger import Reservation
+from wireproof.model import Credential, Exchange
+from wireproof.runlog import Digest
+
+Name = tuple[str | None, str, str, Credential, int | None]
+
+
+class Skipped(Exception):
+    """A call that is not made again, although what came of it is not known. `why` says so in a few words."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+@dataclass(slots=True)
+class Memory:
+    """The exchanges of an earlier run by what they were for, and the paid calls that nobody heard the end of."""
+
+    family: str
+    """What stands before every label of a job."""
+    since: float
+    """Seconds from the first call of that run until now."""
+    held: Mapping[str, Reservation] = field(default_factory=dict)
+    """What is set aside for paid calls whose cost nobody has told, by the labels of their jobs or their purposes.
+    One that was never heard was about to leave when the run was cut off."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """What was not asked again, by its name, and why."""
+    _heard: dict[Name, deque[Exchange]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, family: str, exchanges: Iterable[Exchange], since: float, held: Mapping[str, Reservation]
+    ) -> Memory:
+        memory = cls(family=family, since=since, held=held)
+        for one in exchanges:
+            memory._heard.setdefault(_name(one), deque()).append(one)
+        return memory
+
+    def recall(self, want: Exchange, *, paid: bool) -> Exchange | None:
+        """What came of this call the last time, in the words of now; None: it is to be made.
+
+        `want` is the call as an exchange without an answer. Raises Skipped for a paid call that may have left
+        and whose answer is not known.
+        """
+        known = self._heard.get(_name(want))
+        before = known.popleft() if known else None
+        if before is not None and before.broke != "refused":
+            if before.reply is None or not isinstance(before.reply.body, Digest):
+                return replace(want, reply=before.reply, broke=before.broke, at=before.at, took=before.took)
+            if paid:
+                raise self._skip(want, "paid for before it was cut off, and its answer was not kept (--keep-bodies)")
+        elif before is None and paid and self._called(want) in self.held:
+            raise self._skip(want, "sent when the run was cut off, outcome unknown; it stays charged")
+        return None
+
+    def jobs(self) -> Iterator[Exchange]:
+        """The first exchange of each job."""
+        return (heard[0] for heard in self._heard.values() if heard and heard[0].job)
+
+    def _called(self, want: Exchange) -> str:
+        return want.job or f"{self.family}{want.purpose}"
+
+    def _skip(self, want: Exchange, why: str) -> Skipped:
+        self.skipped[self._called(want)] = why
+        return Skipped(why)
+
+
+def _name(one: Exchange) -> Name:
+    return one.job, one.operation, one.purpose, one.credential, one.output
