@@ -229,7 +229,7 @@ BROKEN = [
     *broken("runware/p-image-edit", "undocumented-state: JOB001 rendering", ways={"run": 1.5}),
     *broken("pixeldojo/p-image-edit", "steps-back: JOB003 running", ways={"run": 1.5}),
     *broken("pixeldojo/p-image-edit", "undocumented-state: ?JOB001 rendering", ways={"run": 1.5}),
-    *broken("runware/p-image-edit", "failed-without-error: ?RPL002 error", ways={"unreachable": "run"}),
+    *broken("runware/p-image-edit", "failed-without-error: ?JOB012 reason", ways={"unreachable": "run"}),
     *broken(
         "pixeldojo/p-image-edit",
         """
@@ -255,12 +255,9 @@ BROKEN = [
     *broken("pixeldojo/p-image-edit", "ratio-ignored: OUT004 size", profile="standard"),
     *broken("pixeldojo/p-image-edit", "refuses-3:2: REQ002 aspect_ratio='3:2'", profile="standard"),
 ]  # fmt: skip
+
+
 # What is still wrong, by row. A row that is mended fails its test until it is taken off this list.
-WRONG: dict[str, str] = {
-    "runware/p-image-edit failed-without-error": "a failed item without its error is not noticed",
-}
-
-
 def honest() -> Iterator[Row]:
     """Every honest host at every endpoint; where only the clock differs, the few calls of `quick` will do."""
     for provider, hosts in HONEST.items():
@@ -323,14 +320,6 @@ def batches(rows: Sequence[Row], size: int = 16) -> list[Any]:
     return [pytest.param(part, id=f"{part[0].name} to {part[-1].name}") for part in parts]
 
 
-def not_yet(row: Row) -> Any:
-    return pytest.param(row, id=row.name, marks=pytest.mark.xfail(strict=True, reason=WRONG[row.name]))
-
-
-def right() -> list[Row]:
-    return [row for row in BROKEN if row.name not in WRONG]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("provider", HONEST)
 def test_an_honest_host_is_not_accused(provider: str, tmp_path: Path) -> None:
@@ -339,17 +328,12 @@ def test_an_honest_host_is_not_accused(provider: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", batches(right()))
+@pytest.mark.parametrize("rows", batches(BROKEN))
 def test_a_broken_promise_is_heard_by_its_name_and_without_a_flood(rows: Sequence[Row], tmp_path: Path) -> None:
     assert complaints(rows, tmp_path) == ""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", [not_yet(row) for row in BROKEN if row.name in WRONG])
-def test_a_broken_promise_that_is_not_yet_heard_rightly(row: Row, tmp_path: Path) -> None:
-    assert complaint(row, tmp_path) == ""
-
-
 def test_every_defect_of_the_table_is_told_in_the_hosts_own_page() -> None:
     page = (HERE / "hosts" / "README.md").read_text()
     assert [row.name for row in BROKEN if f"`{row.defect}`" not in page] == []

@@ -11,6 +11,7 @@ from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace, misplaced_word
 from wireproof.lifecycle import Status, is_final, may_follow
 from wireproof.model import (
+    Alternative,
     Confidence,
     Credential,
     Does,
@@ -21,8 +22,10 @@ from wireproof.model import (
     Provocation,
     Severity,
     State,
+    Where,
 )
-from wireproof.wire.bodies import MISSING
+from wireproof.wire.bodies import MISSING, names
+from wireproof.wire.replies import Reading
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
 
@@ -383,20 +386,39 @@ def a_failure_says_why(job: JobTrace) -> Iterator[Finding]:
     """
     for seen in job.news:
         reading = seen.reading
-        if reading is None or reading.alternative is None or reading.alternative.means is not Means.FAILED:
+        if reading is None or reading.alternative is None:
             continue
         shape = reading.alternative.shape
         places = [f for f in reading.found if f.name == "job.error"]
-        if shape is not None and places and all(isinstance(f.value, str) and not f.value.strip() for f in places):
-            yield finding(
-                "the job failed without a reason",
-                subject="no reason",
-                proof=reading.alternative.evidence,
-                where=shape.where,
-                evidence=[seen.seq],
-                expected="a reason",
-                actual="an empty text",
-            )
+        blank = bool(places) and all(isinstance(f.value, str) and not f.value.strip() for f in places)
+        if shape is not None and blank and reading.alternative.means is Means.FAILED:
+            yield _no_reason(seen, reading.alternative.evidence, shape.where, "an empty text")
+        elif not places and (proper := _with_reason(reading)) is not None:
+            # A word alone is not the documented form of a failure, and no promise says which form it takes here.
+            yield _no_reason(seen, UNKNOWN, proper.where, "the state alone")
+
+
+def _no_reason(seen: Seen, proof: Evidence, where: Where, actual: str) -> Finding:
+    return finding(
+        "the job failed without a reason",
+        subject="no reason",
+        proof=proof,
+        where=where,
+        evidence=[seen.seq],
+        expected="a reason",
+        actual=actual,
+    )
+
+
+def _with_reason(reading: Reading) -> Alternative | None:
+    """The form with a reason that a failure should have, where it is told in the form of another state."""
+    chosen, operation = reading.alternative, reading.operation
+    if reading.status is not Status.FAILED or chosen is None or reading.word in chosen.states:
+        return None
+    return next(
+        (a for a in operation.alternatives if reading.word in a.states and a.shape and "job.error" in names(a.shape)),
+        None,
+    )
 
 
 @check(id="JOB015", reads=JobTrace, trips_on=("expired-at-once",))

@@ -520,10 +520,11 @@ def _balance(job: JobTrace) -> Decimal | None:
 
 
 def _cost(job: JobTrace) -> Decimal | None:
-    """What the host said that a job costs, else what the contract says; None where nobody does."""
+    """What the host set aside for a job at its submit: what it then said, else the contract's price; None where
+    nobody says. A job that is over at once may be told as free already."""
     told = _told_cost(job.submit.reading) if job.submit else None
     price = price_of(job.endpoint, job.values)
-    return told if told is not None else price.amount if price else None
+    return told or (price.amount if price else None)
 
 
 def _given_back(job: JobTrace, price: Price) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -177,6 +177,19 @@ def _reader(node: Mapping[str, Any]) -> _Reader | None:
 
 
 _readers = Once(_reader)
+
+
+def names(shape: Shape) -> frozenset[str]:
+    """Every name of the vocabulary that a body of this shape may tell."""
+    return frozenset(_told(shape.schema))
+
+
+def _told(node: Mapping[str, Any]) -> Iterator[str]:
+    if "is" in node:
+        yield node["is"]
+    inner = node.get("items")
+    for child in (*node.get("properties", {}).values(), *([inner] if isinstance(inner, dict) else [])):
+        yield from _told(child)
 
 
 # --------------------------------------------------------------------------------------- judging
