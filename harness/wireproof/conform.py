@@ -168,6 +168,7 @@ def plan(
             "forbidden requests",
             lambda s: list(stories.bad_requests(s, submit, cases.forbidden(endpoint, submit))),
             free=True,
+            breaks={case.purpose: case.covers for case in cases.forbidden(endpoint, submit)},
         ),
     ]
     if run is not None and run is not submit:
@@ -262,7 +263,15 @@ def _few_forbidden(endpoint: Endpoint, run: Any, stage: Stage) -> list[Want]:
     return list(stories.bad_requests(stage, run, iter(every[:: max(1, len(every) // 4)])))
 
 
-def _step(endpoint: Endpoint, name: str, wants: Callable[[Stage], list[Want]], *, free: bool) -> Step:
+def _step(
+    endpoint: Endpoint,
+    name: str,
+    wants: Callable[[Stage], list[Want]],
+    *,
+    free: bool,
+    breaks: Mapping[str, tuple[str, ...]] | None = None,
+) -> Step:
+    """Single calls; `breaks`: the rules that calls break, by their purposes."""
     asked = wants(_dry_stage(endpoint))
     nothing = _nothing(endpoint)
     return Step(
@@ -271,7 +280,12 @@ def _step(endpoint: Endpoint, name: str, wants: Callable[[Stage], list[Want]], *
         jobs=0,
         price=nothing,
         parts=tuple(
-            Part(name=one.purpose, step=name, covers=(one.purpose.removeprefix("invalid: "),), price=nothing)
+            Part(
+                name=f"{one.operation}: {one.purpose}",
+                step=name,
+                covers=tuple(("bound", fact) for fact in (breaks or {}).get(one.purpose, ())),
+                price=nothing,
+            )
             for one in asked
         ),
         make=lambda stage: (stories.single(want, stage.clock) for want in wants(stage)),
@@ -309,7 +323,13 @@ def _jobs_step(
             )
 
     parts = tuple(
-        Part(name=f"{label}-{i + 1}", step=name, says=case.purpose, covers=case.covers, price=price)
+        Part(
+            name=f"{label}-{i + 1}",
+            step=name,
+            says=case.purpose,
+            covers=tuple(("value", f) for f in case.covers),
+            price=price,
+        )
         for i, (case, price) in enumerate(zip(batch, prices, strict=True))
     )
     return Step(name=name, calls=12 * len(batch), jobs=len(batch), price=total, make=make, opening=opening, parts=parts)
@@ -477,27 +497,28 @@ def conform(
     _must_have_answered(endpoint, target, exchanges)
     said = verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
-    why = _why_not(driver, profile, stopped, left_out)
-    coverage, whole = _left_untested(endpoint, target, said, exchanges, why)
+    chosen = _fitting(profile, driver.bounds)
+    cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
+    coverage, whole = _left_untested(endpoint, target, said, exchanges, chosen, cut)
     return replace(said, coverage=coverage, notes=(*said.notes, *left_out, *skipped, *told(whole, coverage))), exchanges
 
 
-def _why_not(driver: Driver, profile: str, stopped: str, left_out: list[str]) -> str:
-    """Why parts of the whole plan were not done."""
-    if stopped:
-        return stopped
-    if left_out:
-        return left_out[0].rpartition(" because ")[2].rstrip(".")
-    return f"is no part of the {_fitting(profile, driver.bounds)} profile"
-
-
 def _left_untested(
-    endpoint: Endpoint, target: Target, said: Verdict, exchanges: tuple[Exchange, ...], why: str
+    endpoint: Endpoint, target: Target, said: Verdict, exchanges: tuple[Exchange, ...], profile: str, cut: str
 ) -> tuple[tuple[Cover, ...], Money | None]:
-    """The coverage against the whole plan, and what the rest of it would cost."""
-    parts = [part for step in plan(endpoint, paid=target.paid) for part in step.parts]
-    made = {(one.job or one.purpose).removeprefix(f"{endpoint.name} ") for one in exchanges}
-    return untested(said.coverage, parts, made, why)
+    """The coverage against the whole plan, and what the rest of it would cost. `cut`: why the run was cut short."""
+    whole, chosen = (
+        [part for step in plan(endpoint, profile=size, paid=target.paid) for part in step.parts]
+        for size in ("standard", profile)
+    )
+    meant = {part.name for part in chosen}
+    family = f"{endpoint.name} "
+    made = {one.job.removeprefix(family) if one.job else f"{one.operation}: {one.purpose}" for one in exchanges}
+
+    def why(part: Part) -> str:
+        return cut or "was left out" if part.name in meant else f"is no part of the {profile} profile"
+
+    return untested(said.coverage, whole, made, why)
 
 
 def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int, cadence: Cadence | None = None) -> Stage:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wireproof.model import Cover, Finding, Run, Severity, Verdict
-from wireproof.report.reading import untold
+from wireproof.report.reading import price_words, untold
 
 
 class Fate(StrEnum):
@@ -68,10 +68,15 @@ def _fact(cover: Cover) -> Case:
         name=f"{cover.kind} {cover.name}",
         fate=fate,
         kind="" if cover.seen else "not exercised",
-        message="" if cover.seen else cover.why_not or "not exercised",
+        message="" if cover.seen else _not_exercised(cover),
         file=cover.where.file,
         line=cover.where.line,
     )
+
+
+def _not_exercised(cover: Cover) -> str:
+    price = price_words(cover)
+    return f"{cover.why_not or 'not exercised'}{f' (testing it: {price})' if price else ''}"
 
 
 def _finding(findings: list[Finding], threshold: int) -> Case:

@@ -28,6 +28,7 @@ from wireproof.report.reading import (
     headline,
     outcome,
     overall,
+    price_words,
     shares,
     spend_words,
     spending,
@@ -245,7 +246,13 @@ def _coverage(number: int, verdict: Verdict, kinds: Iterable[str]) -> dict[str, 
 
 def _names(covers: list[Cover]) -> dict[str, Any]:
     rows = [
-        (line(cover.kind), line(cover.name), line(str(cover.where)) if cover.where.file else "") for cover in covers
+        (
+            line(cover.kind),
+            line(cover.name),
+            line(str(cover.where)) if cover.where.file else "",
+            line(price_words(cover)),
+        )
+        for cover in covers
     ]
     return {"rows": rows[:NAMED], "more": max(0, len(rows) - NAMED)}
 

@@ -109,6 +109,7 @@ def _cover(cover: Cover) -> dict[str, Any]:
         "seen": cover.seen,
         "why_not": cover.why_not,
         "evidence": cover.evidence,
+        "price": _money(cover.price),
     }
 
 

@@ -16,6 +16,7 @@ from wireproof.report.reading import (
     duration,
     headline,
     outcome,
+    price_words,
     shares,
     spend_words,
     tally_words,
@@ -105,7 +106,7 @@ def _unexercised(run: Run) -> Iterator[str]:
     if rows:
         yield "## Not exercised"
         yield ""
-        yield from _table(("Endpoint", "Fact", "Why not"), rows[:MOST])
+        yield from _table(("Endpoint", "Fact", "Why not", "Testing it costs"), rows[:MOST])
         if len(rows) > MOST:
             yield f"{counted(len(rows) - MOST, 'further fact')}: see the HTML or the JSON report."
             yield ""
@@ -121,7 +122,8 @@ def _unexercised(run: Run) -> Iterator[str]:
 def _coverage_rows(verdict: Verdict) -> Iterator[tuple[str, ...]]:
     for reason, covers in unseen(verdict.coverage).items():
         for cover in covers:
-            yield code(verdict.endpoint), f"{prose(cover.kind)} {code(cover.name)}", prose(cut(reason, _CELL))
+            fact = f"{prose(cover.kind)} {code(cover.name)}"
+            yield code(verdict.endpoint), fact, prose(cut(reason, _CELL)), prose(price_words(cover))
 
 
 def _notes(run: Run) -> Iterator[str]:

@@ -130,7 +130,7 @@ class Share:
         return self.seen / self.total if self.total else 0.0
 
 
-_KINDS = ("operation", "parameter", "value", "bound", "rule", "state", "move", "problem", "output")
+_KINDS = ("operation", "parameter", "value", "bound", "rule", "state", "move", "problem", "output", "step")
 
 
 def shares(coverage: Iterable[Cover]) -> tuple[Share, ...]:
@@ -152,6 +152,13 @@ def unseen(coverage: Iterable[Cover]) -> dict[str, list[Cover]]:
         if not cover.seen:
             reasons.setdefault(cover.why_not or "no reason given", []).append(cover)
     return reasons
+
+
+def price_words(cover: Cover) -> str:
+    """What testing a fact would cost, in words: `0.005 USD`, `free`; empty: no money buys it, or nobody says."""
+    if cover.price is None:
+        return ""
+    return str(cover.price) if cover.price.amount else "free"
 
 
 def by_number(run: Run) -> Mapping[int, Exchange]:

@@ -32,6 +32,7 @@ from wireproof.report.reading import (
     headline,
     outcome,
     overall,
+    price_words,
     shares,
     spend_words,
     tally_words,
@@ -163,9 +164,16 @@ def _show_coverage(coverage: tuple[Cover, ...], console: Console) -> None:
     kinds = ", ".join(f"{line(share.kind)} {share.text}" for share in shares(coverage))
     _print(console, Text.assemble(f"\nexercised {seen} of {len(coverage)} facts  ", (kinds, "dim")), left=2)
     for reason, covers in unseen(coverage).items():
-        names = ", ".join(f"{cover.kind} {cover.name}" for cover in covers[:_EACH])
-        rest = f" and {len(covers) - _EACH} more" if len(covers) > _EACH else ""
+        # What has a price is named one by one: somebody has to decide whether to pay it.
+        most = len(covers) if any(cover.price for cover in covers) else _EACH
+        names = ", ".join(_fact(cover) for cover in covers[:most])
+        rest = f" and {len(covers) - most} more" if len(covers) > most else ""
         _print(console, Text.assemble(("not exercised: ", "yellow"), line(f"{names}{rest}: {reason}")), left=4)
+
+
+def _fact(cover: Cover) -> str:
+    price = price_words(cover)
+    return f"{cover.kind} {cover.name}{f' ({price})' if price else ''}"
 
 
 def _show_notes(notes: Iterable[str], console: Console) -> None:
