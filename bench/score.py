@@ -12,6 +12,7 @@ over a socket with its clock running a thousand times as fast, and as many reque
 from __future__ import annotations
 
 import argparse
+import bisect
 import json
 import statistics
 import subprocess
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from wireproof import conform
+from wireproof.check.registry import CHECKS, judge
+from wireproof.check.trace import read
 from wireproof.clock import ScaledClock
 from wireproof.export import openapi
 from wireproof.mock.defects import GROUPS, Defect, load_defects, manners
@@ -37,8 +40,6 @@ from wireproof.spec.load import load_all
 
 SCALE = 1000.0
 """How many times as fast the clock of the peer's mock runs."""
-TRIED = 12
-"""So many of the exchanges that a finding names are tried as the one that was enough."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,17 @@ def ours(endpoint: Endpoint, defect: Defect, known: set[str]) -> Heard:
 
 def _first_sign(endpoint: Endpoint, exchanges: Sequence[Exchange], new: Sequence[Finding]) -> int:
     """The number of the request after which the verdict had one of these findings; 0: there is none."""
-    keys = {one.key for one in new}
-    numbers = sorted({number for one in new for number in one.evidence})
-    for number in numbers[:TRIED]:
-        told = conform.verdict(endpoint, tuple(e for e in exchanges if e.seq <= number)).findings
-        if keys & {one.key for one in told}:
-            return number
-    return numbers[-1] if numbers else 0
+    if not new:
+        return 0
+    keys, checks = {one.key for one in new}, [CHECKS[id] for id in sorted({one.check for one in new})]
+
+    def told(until: int) -> bool:
+        trace = read(endpoint, exchanges[: until + 1])
+        if any(one.id.startswith("OUT") for one in checks):
+            conform.look(trace)
+        return bool(keys & {one.key for one in judge(trace, checks)})
+
+    return exchanges[bisect.bisect_left(range(len(exchanges) - 1), True, key=told)].seq
 
 
 def _jobs(endpoint: Endpoint, exchanges: Iterable[Exchange], until: int) -> int:
