@@ -347,10 +347,31 @@ RAW = st.builds(
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    with contextlib.closing(asyncio.new_event_loop()) as one:
+        yield one
+
+
+def server_in(loop: asyncio.AbstractEventLoop) -> MockServer:
+    """A server that listens nowhere."""
+    server = MockServer(Always(), clock=SteppedClock())
+    server.loop = loop
+    return server
+
+
+def turn(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop do what it has to do now."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(RAW, min_size=2, max_size=8))
-def test_headers_known_by_heart_are_never_read_otherwise_than_by_the_parser(calls: list[bytes]) -> None:
-    ways = [MockServer(Always(), clock=SteppedClock()) for _ in range(2)]
+@given(calls=st.lists(RAW, min_size=2, max_size=8))
+def test_headers_known_by_heart_are_never_read_otherwise_than_by_the_parser(
+    loop: asyncio.AbstractEventLoop, calls: list[bytes]
+) -> None:
+    ways = [server_in(loop) for _ in range(2)]
     for raw in [call for call in calls for _ in range(2)]:
         said = []
         for remembers, server in enumerate(ways):
@@ -359,18 +380,44 @@ def test_headers_known_by_heart_are_never_read_otherwise_than_by_the_parser(call
             connection, transport = Connection(server), Spoken()
             connection.connection_made(transport)
             connection.data_received(raw)
+            turn(loop)
             said.append((transport.said, transport.closed))
         assert said[0] == said[1]
 
 
-def test_the_second_call_with_the_same_headers_is_known_by_heart() -> None:
-    server = MockServer(Always(), clock=SteppedClock())
+def test_the_second_call_with_the_same_headers_is_known_by_heart(loop: asyncio.AbstractEventLoop) -> None:
+    server = server_in(loop)
     connection, transport = Connection(server), Spoken()
     connection.connection_made(transport)
     for path in (b"/a", b"/b"):
         connection.data_received(b"GET %b HTTP/1.1\r\nHost: m\r\nX-Api-Key: k\r\n\r\n" % path)
+    turn(loop)
     assert transport.said == b"GET /a k http://m \nGET /b k http://m \n"
     assert list(server.heads) == [b"Host: m\r\nX-Api-Key: k"]
+
+
+def test_answers_of_one_turn_leave_together_and_ahead_of_whatever_comes_after_them(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    server = server_in(loop)
+    call = b"GET /%d HTTP/1.1\r\nHost: m\r\n\r\n"
+    lines = [(Connection(server), Spoken()) for _ in range(3)]
+    for connection, transport in lines:
+        connection.connection_made(transport)
+    lines[0][0].data_received(call % 0)
+    for number, (connection, _) in enumerate(lines):
+        connection.data_received(call % number)
+    assert [transport.said.count(b"\n") for _, transport in lines] == [1, 0, 0]
+    lines[1][0].data_received(b"GET /odd HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
+    assert [transport.said.split(b"\n")[:-1] for _, transport in lines] == [
+        [b"GET /0 - http://m ", b"GET /0 - http://m "],
+        [b"GET /1 - http://m ", b"GET /odd - http://m "],
+        [b"GET /2 - http://m "],
+    ]
+    lines[2][0].data_received(call % 3)
+    lines[2][1].close()
+    turn(loop)
+    assert lines[2][1].said.count(b"\n") == 1, "nobody is there any more"
 
 
 def test_a_websocket_handshake_is_handed_over_raw_with_what_follows() -> None:

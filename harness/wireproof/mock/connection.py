@@ -146,6 +146,10 @@ class Connection(asyncio.Protocol):
         self._settle_effects()
 
     def data_received(self, data: bytes) -> None:
+        waits = self._stop or self._moves_to or self._holds or self._unread or self._phase != IDLE
+        if not waits and len(data) <= self._server.slice and self._by_heart(data):
+            return
+        self._server.see_off()
         if self._stop:
             self._drop(len(data))
         elif self._moves_to is not None:
@@ -154,7 +158,7 @@ class Connection(asyncio.Protocol):
         elif self._holds or self._unread or len(data) > self._server.slice:
             self._unread += data
             self._read_on()
-        elif self._phase != IDLE or not self._by_heart(data):
+        else:
             self._feed(data)
 
     def _by_heart(self, data: bytes) -> bool:
@@ -182,7 +186,9 @@ class Connection(asyncio.Protocol):
             return False
         self._fresh = False
         self._mark = server.tick
-        self._transport.write(whole)
+        if not server.leaving:
+            server.loop.call_soon(server.see_off)
+        server.leaving.append((self._transport, whole))
         return True
 
     def _learn(self, desk: Desk, headers: Headers, fields: Mapping[bytes, bytes], origin: str, length: int) -> None:
@@ -194,6 +200,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client that closed only its own half still gets the replies it is owed."""
+        self._server.see_off()
         self._eof = True
         owed = bool(self._holds or self._waiting or self._unread)
         return owed and self._server.tls is None

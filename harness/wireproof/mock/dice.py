@@ -60,14 +60,15 @@ def _maker(pattern: str) -> Callable[[int], str]:
         return lambda throw: spell(pattern, random.Random(throw >> _ID))
     template, slices, choices = parts
     cut = itemgetter(*slices) if len(slices) > 1 else lambda text: (text[slices[0]],)
-    form = f"%0{_MOST_HEX}x"
 
     def plain(throw: int) -> str:
-        return template % cut(form % (throw >> _ID))
+        return template % cut((throw >> _ID).to_bytes(_MOST_HEX // 2, "big").hex())
 
     def chosen(throw: int) -> str:
-        found = cut(form % (throw >> _ID))
-        return template % tuple(choices[i][one] if i in choices else one for i, one in enumerate(found))
+        found = list(cut((throw >> _ID).to_bytes(_MOST_HEX // 2, "big").hex()))
+        for i, names in choices.items():
+            found[i] = names[found[i]]
+        return template % tuple(found)
 
     return chosen if choices else plain
 

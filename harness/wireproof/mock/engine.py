@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from wireproof.lifecycle import Status
 from wireproof.mock import dice
 from wireproof.mock.answer import WHOLE, Answer
+from wireproof.mock.counts import Counts, OwnCounts
 from wireproof.mock.faults import Bends
 from wireproof.mock.jobs import Account, Job, Memory
 from wireproof.mock.manners import Manners
@@ -68,14 +69,17 @@ class Mock:
         limits: bool = False,
         memory: Memory | None = None,
         deposit: Decimal = DEPOSIT,
+        counts: Counts | None = None,
     ) -> None:
         """`mood` is the whole mock's; `moods` are those that a caller may ask for. `keys` maps further keys
-        to account names; `limits` makes the declared rate limits count."""
+        to account names; `limits` makes the declared rate limits count. `counts` is what moods count with."""
         self.hosts = _hosts(endpoints)
         self.seed = seed
         self.manners = manners or Manners()
+        self._faithful = type(self.manners) is Manners
         self.limits = limits
         self.deposit = deposit
+        self.counts = counts or OwnCounts()
         self._general = mood
         self._known = dict(moods or {})
         self.keys: dict[str, str] = dict(keys or {})
@@ -85,32 +89,34 @@ class Mock:
         self.memory = Memory() if memory is None else memory
         self.offset = 0.0
         """Seconds from the clock's time to the calendar's, as the last call told them."""
-        self.reset()
+        self._begin()
         self.quick = Quick(self)
 
     def reset(self) -> None:
         """Forget every job, account and count: the next calls are answered like the first ones."""
         self.memory.clear()
+        self.counts.clear()
+        self._begin()
+        self.quick.forget()
+
+    def _begin(self) -> None:
         self.accounts: dict[str, Account] = {}
-        self.moods = Moods(self.seed, self._general, self._known)
+        self.moods = Moods(self.seed, self._general, self._known, self.counts)
         for name in set(self.keys.values()):
             self._mood_of_key(name)
         self.hurry = 0
         """So many of the next jobs work in no time: they are over before anybody sees them run."""
-        self._staged: list[tuple[str, str]] = []
+        self._staged: list[tuple[str, str, str]] = []
         self._uploads: dict[str, tuple[str, int]] = {}
-
-        if hasattr(self, "quick"):
-            self.quick.forget()
 
     # ------------------------------------------------------------------------------- the outside
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing stands between a good call and the contract's own answer."""
-        if self.limits or self._staged or self.hurry:
-            return False
-        return self.moods.quiet and type(self.manners) is Manners
+        moods = self.moods
+        odd = self.limits or self._staged or self.hurry or moods.general is not None or moods.of_account
+        return self._faithful and not odd
 
     def holds(self, id: str) -> bool:
         """Whether a picture of that id would be its own: a job's, or one that was brought along."""
@@ -138,9 +144,18 @@ class Mock:
             self.accounts[name] = Account(name, self.deposit, chance=stream)
         return self.accounts[name]
 
-    def stage(self, problem: str, operation: str) -> None:
-        """Let the next call of an operation be answered with one of the host's problems."""
-        self._staged.append((operation, problem))
+    def stage(self, problem: str, operation: str, ticket: str = "") -> None:
+        """Let the next call of an operation be answered with one of the host's problems. Where several mocks
+        are told so under one `ticket`, only the first call that any of them gets is."""
+        self._staged.append((operation, problem, ticket))
+
+    def _unstage(self, operation: str) -> str | None:
+        """The problem that the next call of an operation is to meet, which it now does."""
+        for one in [one for one in self._staged if one[0] == operation]:
+            self._staged.remove(one)
+            if not one[2] or self.counts.next(one[2]) == 1:
+                return one[1]
+        return None
 
     def answer(self, call: Call, now: float, wall: float) -> Answer:
         """The answer to a call. Never raises: what nobody serves is answered 404."""
@@ -236,10 +251,9 @@ class Mock:
     def _true(self, scene: Scene, call: Call, endpoint: Endpoint | None) -> Answer:
         """The answer as the contract has it."""
         host, operation = scene.host, scene.asked.operation
-        staged = next((pair for pair in self._staged if pair[0] == operation.name), None)
+        staged = self._unstage(operation.name) if self._staged else None
         if staged:
-            self._staged.remove(staged)
-            problem = host.provider.problems[staged[1]]
+            problem = host.provider.problems[staged]
             return scene.problem(self.manners.problem(scene, problem.kind, problem) or problem)
         name, refusal = self._admit(host, operation, call)
         refusal = self.manners.admit(scene.asked, refusal)

@@ -40,6 +40,7 @@ import jsonschema_rs
 from wireproof import rooms
 from wireproof.errors import ContractError, Mistake, UsageError
 from wireproof.mock.answer import Answer
+from wireproof.mock.counts import Counts, OwnCounts
 from wireproof.mock.faults import FAULTS, Named, Strike
 from wireproof.spec import load, reading
 
@@ -118,30 +119,28 @@ class Struck:
 class Moods:
     """Which mood counts for whom, and how often each of its faults had its chance."""
 
-    def __init__(self, seed: int, general: Mood | None = None, known: Mapping[str, Mood] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        general: Mood | None = None,
+        known: Mapping[str, Mood] | None = None,
+        counts: Counts | None = None,
+    ) -> None:
         self.seed = seed
+        self.counts = counts or OwnCounts()
         self.general = general
         self.known: dict[str, Mood] = {**(known or {}), **({general.name: general} if general else {})}
-        self._of_account: dict[str, Mood | None] = {}
-        self._numbers: dict[tuple[str, int, str], int] = {}
-        self._began: dict[str, float] = {}
-
-    @property
-    def quiet(self) -> bool:
-        """Whether no call can meet a mood, unless it asks for one itself."""
-        return self.general is None and not self._of_account
+        self.of_account: dict[str, Mood | None] = {}
 
     def set(self, mood: Mood | None, account: str | None = None) -> None:
         """From now on this mood, or none, for everybody or for one account; its counts begin anew."""
         if account is None:
             self.general = mood
         else:
-            self._of_account[account] = mood
+            self.of_account[account] = mood
         if mood is not None:
             self.known[mood.name] = mood
-            self._began.pop(mood.name, None)
-            for key in [key for key in self._numbers if key[0] == mood.name]:
-                del self._numbers[key]
+            self.counts.forget(mood.name)
 
     def pick(self, *named: str | None, account: str) -> Mood | None:
         """The mood that counts: the first name that is known, else the account's, else the general one."""
@@ -150,7 +149,7 @@ class Moods:
                 return None
             if name in self.known:
                 return self.known[name]
-        return self._of_account.get(account, self.general)
+        return self.of_account.get(account, self.general)
 
     def strikes(
         self, mood: Mood | None, role: str, *, account: str, job: str, scene: Scene | None, now: float, wall: float
@@ -161,13 +160,12 @@ class Moods:
     def _strikes(
         self, mood: Mood, role: str, account: str, job: str, scene: Scene | None, now: float, wall: float
     ) -> Iterator[Struck]:
-        age = now - self._began.setdefault(mood.name, now)
+        age = now - self.counts.first(mood.name, now)
         for index, fault in enumerate(mood.faults):
             if (fault.at and role not in fault.at) or not fault.is_time(age):
                 continue
             scope = {"key": account, "job": f"{account}/{job}", "mock": ""}[fault.per]
-            key = mood.name, index, scope
-            number = self._numbers[key] = self._numbers.get(key, 0) + 1
+            number = self.counts.next(mood.name, index, scope)
             dice = _dice(f"{self.seed}:{mood.name}:{index}:{scope}:{number}")
             if fault.counts(number) and dice.random() < fault.chance:
                 yield Struck(mood.name, fault, Strike(dice, scene, wall))

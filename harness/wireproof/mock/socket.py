@@ -104,6 +104,8 @@ class MockServer:
         self.longest_target = limits.line - len("OPTIONS  HTTP/1.1")
         self.connections: set[Connection] = set()
         self.tick = 0.0
+        self.leaving: list[tuple[asyncio.Transport, bytes]] = []
+        """Answers of the short cut that were made in this turn of the loop."""
         self.loop: asyncio.AbstractEventLoop = cast(asyncio.AbstractEventLoop, None)
         self._address = host, port
         self._listener: asyncio.Server | None = None
@@ -124,6 +126,14 @@ class MockServer:
     def patience(self, phase: int, fresh: bool) -> float:
         """How long a connection may stay in a phase; one that never asked anything, less."""
         return self.limits.head_within if fresh and phase == IDLE else self._patience[phase]
+
+    def see_off(self) -> None:
+        """Write the answers that are leaving. They go together: to wake up a client for each of them costs more
+        than to make them, and one that is awake already sees the next ones by itself."""
+        leaving, self.leaving = self.leaving, []
+        for transport, whole in leaving:
+            if not transport.is_closing():
+                transport.write(whole)
 
     async def start(self) -> None:
         """Listen; returns once calls are answered."""
@@ -146,6 +156,7 @@ class MockServer:
             return
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self.see_off()
         self._listener.close()
         for connection in list(self.connections):
             connection.close()
@@ -161,6 +172,7 @@ class MockServer:
 
     def _sweep(self) -> None:
         self.tick = self.loop.time()
+        self.see_off()
         for connection in list(self.connections):
             connection.check(self.tick)
         if len(self.heads) >= MOST_HEADS:
