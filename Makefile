@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_TEST := $(wildcard tests/test_docs.py)
 
-.PHONY: help setup demo test test-slow bars bench test-all identical clients check docs format lock build clean
+.PHONY: help setup demo test test-slow tools bars bench test-all identical clients check docs format lock build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -51,6 +51,11 @@ identical: ## the mock's answers on every Python from 3.11 on that is at hand, b
 		line=$$(build/venv-$$version/bin/python tests/mock_transcript.py) || exit 1; \
 		echo "Python $$version: $$line"; told="$$told$$line\n"; \
 	done; test "$$(printf "$$told" | sort -u | wc -l)" -eq 1 || { echo "not the same bytes"; exit 1; }
+
+tools: ## other people's tools that read what we export (needs npm), into build/tools; `make test-slow` then runs them
+	@"$(PYTHON)" -m venv build/tools
+	@build/tools/bin/python -m pip --disable-pip-version-check install --quiet --quiet schemathesis openapi-python-client datamodel-code-generator
+	@npm install --prefix build/tools --no-audit --no-fund --silent @stoplight/prism-cli openapi-typescript axe-core
 
 clients: $(READY) ## the published clients against the mock, and docs/clients-published.md (WIREPROOF_CLIENTS)
 	@WIREPROOF_CLIENTS=$(WIREPROOF_CLIENTS) $(BIN)/python docs/clients_table.py

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import openapi_spec_validator
 import pytest
 
 from wireproof import export
 from wireproof.errors import UsageError
-from wireproof.model import Endpoint, Rule, RuleKind
+from wireproof.model import Confidence, Endpoint, Evidence, Rule, RuleKind
 from wireproof.spec.load import load_all, resolve
 from wireproof.wire.requests import body_of
 
@@ -35,14 +36,12 @@ def schema_of(document: dict[str, Any], path: str, method: str = "post") -> dict
 def test_every_contract_becomes_an_openapi_document_that_an_independent_validator_takes(
     endpoint: Endpoint,
 ) -> None:
-    validator = pytest.importorskip("openapi_spec_validator")
-    validator.validate(export.openapi(endpoint))
+    openapi_spec_validator.validate(export.openapi(endpoint))
 
 
 def test_all_hosts_fit_into_one_valid_document_with_a_server_for_each_address() -> None:
-    validator = pytest.importorskip("openapi_spec_validator")
     document = export.openapi(ENDPOINTS)
-    validator.validate(document)
+    openapi_spec_validator.validate(document)
     servers = {item["servers"][0]["url"] for item in document["paths"].values()}
     assert servers == {"https://api.segmind.com", "https://api.runware.ai", "https://pixeldojo.ai"}
 
@@ -94,7 +93,8 @@ EDIT = {"positivePrompt": "a cat", "inputs.referenceImages": ["https://a.test/1.
         (EDIT | {"safety.mode": "slow"}, False),
         (EDIT | {"safety.unheard": 1}, False),
         (EDIT | {"providerSettings.prunaai.turbo": True}, True),
-        ({"positivePrompt": "a cat"}, False),
+        ({}, False),
+        ({"positivePrompt": "a cat"}, True),  # whether pictures are required is disputed
         (EDIT | {"inputs.referenceImages": ["x"] * 4}, True),
         (EDIT | {"inputs.referenceImages": ["x"] * 5}, False),
         (EDIT | {"numberResults": 21}, False),
@@ -209,6 +209,41 @@ def test_every_problem_of_an_operation_is_a_reply_or_needs_another_method() -> N
     document = export.openapi(one("segmind/p-image"))
     responses = set(document["paths"]["/v2/p-image"]["post"]["responses"])
     assert responses == {"200", "400", "401", "403", "404", "406", "429", "500", "502", "504"}
+
+
+def test_what_the_sources_dispute_is_told_beside_the_schema_and_not_demanded() -> None:
+    endpoint = one("runware/p-image-edit")
+    images = export.parameter_schema(endpoint.parameters["inputs.referenceImages"])
+    assert images["x-wireproof"]["unsettled"] == [{"keyword": "required", "value": True}]
+    assert (images["minItems"], images["maxItems"]) == (1, 4)
+    doubted = replace(
+        images_of := endpoint.parameters["outputQuality"], evidence=Evidence(confidence=Confidence.UNKNOWN)
+    )
+    schema = export.parameter_schema(doubted)
+    assert "minimum" not in schema and "minimum" in images_of.schema
+    assert {"keyword": "minimum", "value": 20} in schema["x-wireproof"]["unsettled"]
+
+
+def test_a_rule_that_the_sources_dispute_binds_nobody() -> None:
+    rule = Rule("sizes", RuleKind.TOGETHER, ("width", "height"), evidence=Evidence(confidence=Confidence.DISPUTED))
+    endpoint = replace(one("segmind/p-image"), rules=(rule,))
+    schema = export.body_schema(endpoint, endpoint.operations["submit"])
+    assert schema is not None
+    assert jsonschema_rs.is_valid(schema, {"prompt": "x", "width": 300})
+    assert [r["rule"] for r in schema["x-wireproof"]["unsettled"]] == ["sizes"]
+
+
+def test_a_format_is_a_keyword_only_where_somebody_enforces_it() -> None:
+    endpoint = one("segmind/p-image-edit")
+    links = export.parameter_schema(endpoint.parameters["image_urls"])
+    assert "format" not in links["items"]
+    assert links["x-wireproof"]["formats"] == {"/items": "uri"}
+    told = {"format": Evidence()}
+    enforced = export.parameter_schema(replace(endpoint.parameters["image_urls"], facts=told))
+    assert enforced["items"]["format"] == "uri"
+    runware = one("runware/p-image-edit")
+    task = schema_of(export.openapi(runware), "/v1")["components"]["schemas"]["runware_p_image_edit_submit_request"]
+    assert task["properties"]["taskUUID"]["format"] == "uuid"
 
 
 @EACH

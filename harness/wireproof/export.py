@@ -21,6 +21,7 @@ from wireproof.lifecycle import Status, is_final
 from wireproof.model import (
     Alternative,
     Condition,
+    Confidence,
     Does,
     Endpoint,
     Evidence,
@@ -41,7 +42,7 @@ from wireproof.model import (
 from wireproof.spec.values import holds, spell
 from wireproof.spec.words import VOCABULARY, places
 from wireproof.wire.bodies import pure
-from wireproof.wire.requests import body_of, known_fields
+from wireproof.wire.requests import body_of, format_is_told, known_fields
 
 Json = dict[str, Any]
 
@@ -233,12 +234,18 @@ def body_schema(endpoint: Endpoint, operation: Operation) -> Json | None:
     if request.envelope == "none":
         return None
     known = dict(known_fields(endpoint, operation))
-    inner = _object(known.values(), closed=request.unknown_fields == "refused")
+    inner = _object(known.values(), closed=request.unknown_fields == "refused" and _settled(request.unknown_evidence))
     for name, value in request.select.items():
         _fix(inner, name, value, given=name not in known or known[name].default != value)
-    branches = [*_irrelevant(endpoint), *(_rule(endpoint, rule) for rule in endpoint.rules)]
-    if branches and request.parameters == "binding":
-        inner["allOf"] = branches
+    branches = [*_irrelevant(endpoint), *(_rule(endpoint, rule) for rule in endpoint.rules if _settled(rule.evidence))]
+    if request.parameters == "binding":
+        inner |= {"allOf": branches} if branches else {}
+        unsettled = [
+            {"rule": rule.name, "says": rule.says, "parameters": list(rule.parameters), **evidence(rule.evidence)}
+            for rule in endpoint.rules
+            if not _settled(rule.evidence)
+        ]
+        inner |= {"x-wireproof": {"unsettled": unsettled}} if unsettled else {}
     if request.envelope == "flat":
         return inner
     if request.envelope == "array":
@@ -251,14 +258,20 @@ def _object(parameters: Iterable[Parameter], *, closed: bool) -> Json:
     for parameter in parameters:
         *parents, last = parameter.path
         node = root
+        required = parameter.required and _settled(parameter.proof("required"))
         for parent in parents:
-            if parameter.required:
+            if required:
                 _require(node, parent)
             node = node["properties"].setdefault(parent, _level(closed))
-        if parameter.required:
+        if required:
             _require(node, last)
         node["properties"][last] = parameter_schema(parameter)
     return root
+
+
+def _settled(proof: Evidence) -> bool:
+    """Whether a caller can be held to a fact: not where the sources contradict each other, or nobody says."""
+    return proof.confidence not in (Confidence.DISPUTED, Confidence.UNKNOWN)
 
 
 def _level(closed: bool) -> Json:
@@ -282,14 +295,29 @@ def _fix(root: Json, name: str, value: Any, *, given: bool) -> None:
         _require(node, last)
 
 
+_KEPT = frozenset({"type", "items", "properties", "default", "examples", "title", "description", "format"})
+"""Keywords that stay where the sources contradict each other. A disputed type is written as the union of what
+they say: what is outside it, all of them refuse."""
+
+
 def parameter_schema(parameter: Parameter) -> Json:
     """One parameter as JSON Schema, with what the standard cannot say under `x-wireproof`."""
     schema: Json = dict(parameter.schema)
+    formats: dict[str, str] = {}
+    if not format_is_told(parameter):
+        schema, formats = _unbound(schema)
+    unsettled = {
+        key: schema.pop(key) for key in tuple(schema) if key not in _KEPT and not _settled(parameter.proof(key))
+    }
+    if parameter.required and not _settled(parameter.proof("required")):
+        unsettled["required"] = True
     if "pattern" in schema:
         schema["pattern"] = f"^(?:{schema['pattern']})$"
     if parameter.says:
         schema["description"] = parameter.says
     ours: Json = {
+        "formats": formats,
+        "unsettled": [{"keyword": keyword, "value": value} for keyword, value in unsettled.items()],
         "canonical": parameter.canonical,
         "words": dict(parameter.words),
         "matters": dict(parameter.matters),
@@ -304,6 +332,36 @@ def parameter_schema(parameter: Parameter) -> Json:
     }
     schema["x-wireproof"] = {key: value for key, value in ours.items() if value not in (None, {}, [], "")}
     return schema
+
+
+def _unbound(schema: Any, pointer: str = "") -> tuple[Any, dict[str, str]]:
+    """A schema without its formats, and where they stood.
+
+    A format is an annotation unless somebody says that it is enforced; many tools enforce every one they read.
+    """
+    formats: dict[str, str] = {}
+    if not isinstance(schema, dict):
+        return schema, formats
+    made = {key: value for key, value in schema.items() if key != "format" or not isinstance(value, str)}
+    if len(made) < len(schema):
+        formats[pointer or "/"] = schema["format"]
+    for key in ("items", "additionalProperties"):
+        if key in made:
+            made[key], inner = _unbound(made[key], f"{pointer}/{key}")
+            formats |= inner
+    for key in ("properties", "anyOf", "oneOf", "allOf"):
+        if key in made:
+            made[key], inner = _each_unbound(made[key], f"{pointer}/{key}")
+            formats |= inner
+    return made, formats
+
+
+def _each_unbound(schemas: Any, pointer: str) -> tuple[Any, dict[str, str]]:
+    named = schemas.items() if isinstance(schemas, dict) else enumerate(schemas)
+    pairs = {name: _unbound(inner, f"{pointer}/{name}") for name, inner in named}
+    formats = {at: word for _, found in pairs.values() for at, word in found.items()}
+    plain = {name: inner for name, (inner, _) in pairs.items()}
+    return (plain if isinstance(schemas, dict) else list(plain.values())), formats
 
 
 def present(name: str, schema: Json | None = None) -> Json:
@@ -515,7 +573,7 @@ def _media(endpoint: Endpoint, media: str) -> tuple[str, ...]:
         rule = endpoint.outputs.format
         formats = (rule.fixed,) if rule.fixed else tuple(rule.values.values()) or rule.any_of
         return tuple(f"image/{name}" for name in dict.fromkeys(formats)) or ("image/*",)
-    return {"json": ("application/json",), "html": ("text/html",), "empty": ()}.get(media, ("*/*",))
+    return {"json": ("application/json",), "html": ("text/html",), "empty": (), "any": ()}[media]
 
 
 def shape_schema(shape: Shape, states: Sequence[str] = ()) -> Json:

@@ -346,12 +346,17 @@ def _parameter(parameter: Parameter, value: Any) -> Iterator[Breach]:
     # A value of the wrong type breaks every other keyword too; only the type is worth telling.
     for keyword, error in typed or errors:
         proof = parameter.proof(keyword)
-        if keyword == "format" and proof.binds and "format" not in parameter.facts:
-            # A format is an annotation unless somebody says that it is enforced.
+        if keyword == "format" and proof.binds and not format_is_told(parameter):
             proof = Evidence(proof.source, proof.read, Confidence.INFERRED)
         yield Breach(
             parameter.name, keyword, f"{parameter.name}: {error.message[:160]}", proof, parameter.line(keyword), value
         )
+
+
+def format_is_told(parameter: Parameter) -> bool:
+    """Whether the format of a parameter is more than an annotation: somebody says that it is enforced, or it
+    is the form of the id under which the caller will ask for the job."""
+    return "format" in parameter.facts or parameter.canonical == "job.id"
 
 
 def validator(parameter: Parameter) -> Any:
