@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw, PngImagePlugin
 
 from wireproof.check.media import (
     Decoder,
+    Eyes,
     Picture,
     distance,
     extension,
@@ -334,9 +335,10 @@ def test_pictures_that_look_alike_are_near_and_others_are_far(decoder: Decoder) 
     assert distance(black, white) == 1
 
 
-def test_the_same_bytes_are_decoded_once_in_a_row_of_pictures() -> None:
-    with Decoder() as decoder:
-        first, second, third = decoder.look_many([SMALL, MADE["png"][1], SMALL])
+def test_the_same_bytes_are_decoded_once_however_often_they_are_looked_at() -> None:
+    with Decoder() as decoder, Eyes(decoder) as eyes:
+        eyes.glance(SMALL)
+        first, second, third = (eyes.look(data) for data in (SMALL, MADE["png"][1], SMALL))
     assert first is third
     assert second.whole is True
     assert second.width == 120

@@ -20,7 +20,7 @@ from wireproof.check import outputs as _outputs  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
 from wireproof.check import replies as _replies  # noqa: F401
 from wireproof.check.cover import cover
-from wireproof.check.media import Decoder, from_base64, from_data_uri
+from wireproof.check.media import Decoder, Eyes, from_base64, from_data_uri
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.relations import changed
 from wireproof.check.trace import Seen, Trace, read
@@ -475,9 +475,11 @@ def conform(
         # Kept first: what is settled and not kept would be paid for again by whoever goes on with the run.
         heard(exchange)
         guard.after(exchange)
+        if (body := _picture(exchange)) is not None:
+            eyes.glance(body)
 
     transport = EngineTransport(target.mock, clock=clock) if target.mock else None
-    with Sender(transport=transport) as sender:
+    with Decoder() as decoder, Eyes(decoder) as eyes, Sender(transport=transport) as sender:
         driver = Driver(
             sender=sender,
             clock=clock,
@@ -493,9 +495,10 @@ def conform(
         stage = stage_for(endpoint, target, clock, seed, thrifty)
         stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
         guard.close()
-    exchanges = tuple(driver.exchanges)
-    _must_have_answered(endpoint, target, exchanges)
-    said = verdict(endpoint, exchanges, prefix=urlsplit(target.base).path.rstrip("/"), stopped=stopped)
+        exchanges = tuple(driver.exchanges)
+        _must_have_answered(endpoint, target, exchanges)
+        prefix = urlsplit(target.base).path.rstrip("/")
+        said = verdict(endpoint, exchanges, prefix=prefix, stopped=stopped, eyes=eyes)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
     chosen = _fitting(profile, driver.bounds)
     cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
@@ -871,12 +874,19 @@ def _must_have_answered(endpoint: Endpoint, target: Target, exchanges: tuple[Exc
 
 
 def verdict(
-    endpoint: Endpoint, exchanges: tuple[Exchange, ...], *, prefix: str = "", stopped: str = "", decode: bool = True
+    endpoint: Endpoint,
+    exchanges: tuple[Exchange, ...],
+    *,
+    prefix: str = "",
+    stopped: str = "",
+    eyes: Eyes | None = None,
 ) -> Verdict:
-    """What a recording says of an endpoint. The same for a live run, a journal, a client's traffic and a HAR."""
+    """What a recording says of an endpoint. The same for a live run, a journal, a client's traffic and a HAR.
+
+    `eyes`: those that have looked at its pictures already.
+    """
     trace = read(endpoint, exchanges, prefix)
-    if decode:
-        look(trace)
+    look(trace, eyes)
     found = tuple(_with_replay(endpoint, exchanges, one) for one in judge(trace))
     if not stopped and not any(one.severity is Severity.VIOLATION for one in found):
         stopped = _no_success(trace)
@@ -899,21 +909,28 @@ def _no_success(trace: Trace) -> str:
     return f"could not tell: none of {len(ended)} jobs succeeded{why}, so nothing that is delivered was judged"
 
 
-def look(trace: Trace) -> None:
-    """Decode what was delivered, in a bounded child."""
-    with Decoder() as decoder:
-        for job in trace.jobs:
-            for exchange in job.media:
-                if (
-                    exchange.reply is not None
-                    and exchange.reply.status < 300
-                    and not isinstance(exchange.reply.body, Digest)
-                ):
-                    job.pictures[exchange.seq, exchange.output or 0] = decoder.look(exchange.reply.body)
-            for seen in job.results:
-                for i, output in enumerate(seen.reading.outputs if seen.reading else ()):
-                    if output.data:
-                        job.pictures[seen.seq, i] = decoder.look(_bytes(output.data))
+def look(trace: Trace, eyes: Eyes | None = None) -> None:
+    """Decode what was delivered, in a bounded child; `eyes` may have done it already."""
+    if eyes is None:
+        with Decoder() as decoder, Eyes(decoder) as own:
+            return look(trace, own)
+    for job in trace.jobs:
+        for exchange in job.media:
+            if (body := _picture(exchange)) is not None:
+                job.pictures[exchange.seq, exchange.output or 0] = eyes.look(body)
+        for seen in job.results:
+            for i, output in enumerate(seen.reading.outputs if seen.reading else ()):
+                if output.data:
+                    job.pictures[seen.seq, i] = eyes.look(_bytes(output.data))
+    return None
+
+
+def _picture(exchange: Exchange) -> bytes | None:
+    """What was fetched, where it was and has been kept whole."""
+    reply = exchange.reply
+    if reply is None or reply.status >= 300 or isinstance(reply.body, Digest):
+        return None
+    return reply.body if exchange.operation == "media" or exchange.output is not None else None
 
 
 def _bytes(data: bytes) -> bytes:

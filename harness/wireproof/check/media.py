@@ -18,7 +18,8 @@ import subprocess
 import sys
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -282,15 +283,6 @@ class Decoder:
         with self._turn:
             return _with(picture, self._ask(data, most_pixels))
 
-    def look_many(self, pictures: Iterable[bytes], *, most_pixels: int = MOST_PIXELS) -> Iterator[Picture]:
-        """`look` at each in turn; the same bytes are decoded once."""
-        known: dict[bytes, Picture] = {}
-        for data in pictures:
-            digest = hashlib.sha256(data).digest()
-            if digest not in known:
-                known[digest] = self.look(data, most_pixels=most_pixels)
-            yield known[digest]
-
     def _ask(self, data: bytes, most_pixels: int) -> Seen:
         try:
             child = self._running()
@@ -350,6 +342,37 @@ class Decoder:
             with suppress(OSError):  # what was not written yet cannot be, and need not
                 if pipe:
                     pipe.close()
+
+
+class Eyes:
+    """A decoder that looks at pictures while a run goes on, each picture once however often it comes.
+
+    `glance` hands a picture in and waits for nothing; `look` waits for what was learnt of it.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="eyes")
+        self._known: dict[bytes, Future[Picture]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def glance(self, data: bytes) -> Future[Picture]:
+        """Have a picture looked at as soon as those before it are done."""
+        digest = hashlib.sha256(data).digest()
+        if digest not in self._known:
+            self._known[digest] = self._pool.submit(self._decoder.look, data)
+        return self._known[digest]
+
+    def look(self, data: bytes) -> Picture:
+        """All that can be learnt of a picture. Never raises over one."""
+        return self.glance(data).result()
 
 
 def _refusal(picture: Picture, most_pixels: int) -> str:
