@@ -29,6 +29,7 @@ from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.generate import cases
 from wireproof.ledger import Charge, Ledger, Reservation
+from wireproof.ledger import Stopped as Closed
 from wireproof.lifecycle import Status
 from wireproof.load.quantiles import not_seen
 from wireproof.mock.engine import Mock
@@ -38,7 +39,7 @@ from wireproof.model import Call, Cover, Credential, Does, Endpoint, Exchange, F
 from wireproof.money import Money, exact
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
-from wireproof.probe.memory import Memory
+from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
 from wireproof.runlog import Digest
@@ -378,13 +379,19 @@ class Guard:
     ledger: Ledger | None
     run: str = ""
     """Name of the run, by which a later one finds its reservations again."""
+    short: str = ""
+    """Why something was not bought; empty: the budget covered all."""
     _asked: Reservation | None = None
     """Of the call that is under way."""
     _open: dict[str, tuple[Reservation, Mapping[str, Any]]] = field(default_factory=dict)
     """Of jobs whose cost nobody has told yet, with their parameters."""
 
     def before(self, want: Want) -> None:
-        """Reserve the most that the call may cost. Raises OverBudget; CouldNotTell where there is no price."""
+        """Reserve the most that the call may cost.
+
+        Raises Skipped for one that is not covered, OverBudget when nothing more may be bought, CouldNotTell where
+        there is no price.
+        """
         self._asked = None
         if self.ledger is None or not want.paid:
             return
@@ -393,7 +400,16 @@ class Guard:
         )
         if ceiling is None:
             raise CouldNotTell(f"{self.endpoint.name} has no price: a paid host is not driven without one")
-        self._asked = self.ledger.reserve(ceiling, why=f"{self.run} {self.endpoint.name} {want.job or want.purpose}")
+        try:
+            self._asked = self.ledger.reserve(
+                ceiling, why=f"{self.run} {self.endpoint.name} {want.job or want.purpose}"
+            )
+        except Closed:
+            raise
+        except OverBudget as over:
+            # What is too dear is left out; cheaper things may still be covered.
+            self.short = self.short or str(over)
+            raise Skipped(str(over)) from None
 
     def after(self, exchange: Exchange) -> None:
         """Settle what the reply tells. Raises Stopped at a charge far above the price."""
@@ -494,6 +510,7 @@ def conform(
         thrifty = calm if near(target) and counted else None
         stage = stage_for(endpoint, target, clock, seed, thrifty)
         stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
+        stopped = stopped or guard.short
         guard.close()
         exchanges = tuple(driver.exchanges)
         _must_have_answered(endpoint, target, exchanges)
@@ -775,9 +792,9 @@ def _wary(driver: Driver, step: Step, stage: Stage) -> None:
     """Forbidden requests to a paid host, until too many of them were accepted."""
     surprises = 0
     for story in step.make(stage):
+        before = len(driver.exchanges)
         driver.run([story])
-        last = driver.exchanges[-1]
-        surprises += last.reply is not None and last.reply.status < 300
+        surprises += sum(one.reply is not None and one.reply.status < 300 for one in driver.exchanges[before:])
         if surprises >= SURPRISES:
             return
 
