@@ -1,0 +1,79 @@
+"""The proof of the budget: whatever is killed, and whatever the host charges, the ceiling holds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import budget_world as world
+from wireproof.runlog import load_run
+
+
+def _holds(outcomes: list[world.Outcome]) -> None:
+    over = [one for one in outcomes if one.most > one.plan.budget.amount]
+    assert over == []
+    for one in outcomes:
+        if one.plan.resumes:
+            assert one.jobs <= world.planned(one.plan), f"paid for twice: {one}"
+        if one.last and one.codes != (0,):
+            assert world.unlisted(one) == [], one
+
+
+def test_no_plan_overspends_whoever_is_killed(tmp_path: Path) -> None:
+    outcomes = world.many(range(1, 9), tmp_path, lanes=4, seconds=120)
+    _holds(outcomes)
+    assert sum(one.killed for one in outcomes) >= 5
+    assert sum(one.jobs for one in outcomes) >= 20
+
+
+@pytest.mark.slow
+def test_two_hundred_plans_with_up_to_fifty_workers_never_spend_above_the_ceiling(tmp_path: Path) -> None:
+    outcomes = world.many(range(200), tmp_path, lanes=4, seconds=900)
+    assert len(outcomes) == 200
+    _holds(outcomes)
+    assert sum(one.plan.workers == 50 for one in outcomes) == 5
+    assert sum(one.killed for one in outcomes) > 200
+    assert sum(one.jobs for one in outcomes) > 1000
+    # The proof would be idle if budgets were never near their ends.
+    assert sum(2 * one.most > one.plan.budget.amount for one in outcomes) > 60
+
+
+def test_the_command_itself_goes_on_where_it_was_killed_and_pays_nothing_twice(tmp_path: Path) -> None:
+    endpoint = world.ENDPOINTS["segmind/p-image"]
+    with world.host(endpoint, 5, admits=False) as at:
+        shell = {
+            **os.environ,
+            "XDG_STATE_HOME": str(tmp_path),
+            "SEGMIND_API_KEY": at.key,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        words = [sys.executable, "-m", "wireproof.cli", "check"]
+        runs = ["--report-dir", str(tmp_path / "runs"), "-q"]
+        first = subprocess.Popen(
+            [*words, endpoint.name, "--target", at.url, "--budget", "0.10USD", "--keep-bodies", *runs], env=shell
+        )
+        deadline = time.monotonic() + 60
+        while at.books().jobs < 4 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        (cut,) = (tmp_path / "runs").iterdir()
+        done = subprocess.run(
+            [*words, "--resume", str(cut), *runs], env=shell, capture_output=True, text=True, timeout=120, check=False
+        )
+        books = at.books()
+    assert done.returncode == 4, done.stderr
+    assert books.gone <= world.Money(world.Decimal("0.10"), "USD").amount
+    assert books.jobs >= 4
+    (last,) = [path for path in (tmp_path / "runs").iterdir() if path != cut]
+    before, after = load_run(cut), load_run(last)
+    submits = [one.job for one in after.exchanges if one.operation == "submit" and one.job]
+    assert len(submits) == len(set(submits))
+    assert {one.job for one in before.exchanges if one.job} <= {one.job for one in after.exchanges}
+    assert at.key not in done.stdout + done.stderr
