@@ -5,9 +5,10 @@ Pure functions of contract nouns and plain JSON values; both sides of the wire u
 
 from __future__ import annotations
 
+import functools
 import importlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -239,29 +240,46 @@ def spell(pattern: str, chance: random.Random) -> str:
 
     Raises ValueError for a pattern that needs more than that.
     """
+    return _speller(pattern)(chance)
+
+
+_Spells = Callable[[random.Random], str]
+
+
+@functools.lru_cache(maxsize=256)
+def _speller(pattern: str) -> _Spells:
+    """What spells a pattern; worked out once, since ids are made for every call."""
     parser: Any = importlib.import_module("re._parser")
-    return "".join(_spell(parser.parse(pattern), chance))
+    return _inner(parser.parse(pattern))
 
 
-def _spell(tokens: Any, chance: random.Random) -> Iterator[str]:
-    for kind, argument in tokens:
-        name = str(kind)
-        if name == "LITERAL":
-            yield chr(argument)
-        elif name == "IN":
-            yield chance.choice(_class(argument))
-        elif name in ("MAX_REPEAT", "MIN_REPEAT"):
-            low, high, inner = argument
-            for _ in range(chance.randint(low, min(int(high), low + 8))):
-                yield from _spell(inner, chance)
-        elif name == "SUBPATTERN":
-            yield from _spell(argument[-1], chance)
-        elif name == "BRANCH":
-            yield from _spell(chance.choice(argument[1]), chance)
-        elif name == "ANY":
-            yield chance.choice("abcdefghijklmnopqrstuvwxyz")
-        elif name != "AT":
-            raise ValueError(f"{name} is more than a simple pattern may hold")
+def _inner(tokens: Any) -> _Spells:
+    """What spells the parts of a pattern one after the other."""
+    parts = [_spells(str(kind), argument) for kind, argument in tokens]
+    return lambda chance: "".join([part(chance) for part in parts])
+
+
+def _spells(name: str, argument: Any) -> _Spells:
+    """What spells one part of a pattern."""
+    if name == "LITERAL":
+        text = chr(argument)
+        return lambda chance: text
+    if name == "IN":
+        letters = _class(argument)
+        return lambda chance: chance.choice(letters)
+    if name in ("MAX_REPEAT", "MIN_REPEAT"):
+        low, high, inner = argument[0], min(int(argument[1]), argument[0] + 8), _inner(argument[2])
+        return lambda chance: "".join([inner(chance) for _ in range(chance.randint(low, high))])
+    if name == "SUBPATTERN":
+        return _inner(argument[-1])
+    if name == "BRANCH":
+        ways = [_inner(way) for way in argument[1]]
+        return lambda chance: chance.choice(ways)(chance)
+    if name == "ANY":
+        return lambda chance: chance.choice("abcdefghijklmnopqrstuvwxyz")
+    if name == "AT":
+        return lambda chance: ""
+    raise ValueError(f"{name} is more than a simple pattern may hold")
 
 
 def _class(items: Any) -> str:
