@@ -1,0 +1,202 @@
+"""How many cases a second our check tries and judges, beside Schemathesis on the same server, in one run.
+
+    python bench/check_speed.py [--peer PYTHON] [--rounds 5] [SPEC ...]
+
+PEER is a Python that has Schemathesis 4. The server is the mock in a process of its own, its clock a thousand
+times as fast as real time, so that no job keeps either of the two waiting. The peer gets the OpenAPI document
+that we export, and all its checks; both count every request, and both judge every answer. Rounds alternate.
+Each begins warm: one run of each goes before and is not counted.
+
+A case of ours is one request of a whole run, with everything that is made of it: reading, states, pictures,
+money. Ours also waits on purpose, to look at a result a few seconds late; the rate is told with that wait and
+without it, and the goal is held against the one without. Cases a second say nothing of what is found: that is
+what `bench/score.py` is for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wireproof import conform
+from wireproof.clock import RealClock
+from wireproof.conform import Target
+from wireproof.export import openapi
+from wireproof.model import Endpoint
+from wireproof.spec.load import resolve
+
+ROOT = Path(__file__).resolve().parents[1]
+SCALE = 1000
+"""How many times as fast as real time the clock of the server runs."""
+GOAL = 5.0
+"""So many times the peer's cases a second is what we ask of ourselves."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One run of one of the two."""
+
+    requests: int
+    accepted: int
+    seconds: float
+    waited: float = 0.0
+    """Of these seconds, those in which it did nothing on purpose."""
+
+    @property
+    def rate(self) -> float:
+        return self.requests / (self.seconds - self.waited)
+
+
+class Waits(RealClock):
+    """A clock that knows how long it was slept on."""
+
+    waited = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        began = time.perf_counter()
+        super().sleep(seconds)
+        self.waited += time.perf_counter() - began
+
+
+@contextmanager
+def server(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
+    """The endpoint's mock in a process of its own: its ready line."""
+    words = [sys.executable, str(ROOT / "mocks/server.py"), endpoint.name, "--no-control", "--no-journal"]
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT / "harness")}
+    process = subprocess.Popen(
+        [*words, "--time-scale", str(SCALE)],
+        env=surroundings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def ours(endpoint: Endpoint, ready: dict[str, Any]) -> Tried:
+    """A whole standard run."""
+    began, clock = time.perf_counter(), Waits()
+    target = Target(base=ready["url"], key=ready["key"])
+    verdict, exchanges = conform.conform(endpoint, target, profile="standard", clock=clock)
+    jobs = verdict.summary.jobs if verdict.summary else 0
+    return Tried(len(exchanges), jobs, time.perf_counter() - began, clock.waited)
+
+
+class Peer:
+    """A Schemathesis process that is asked again and again."""
+
+    def __init__(self, python: str) -> None:
+        script = Path(__file__).with_name("peer_schemathesis.py")
+        self._process = subprocess.Popen(
+            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def close(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+    def tried(self, endpoint: Endpoint, ready: dict[str, Any], file: Path, budget: int) -> Tried:
+        """A run of at most so many requests."""
+        auth = endpoint.provider.auth
+        bills = [
+            op.request.path.replace("{model}", endpoint.slug) for op in endpoint.operations.values() if op.does.bills
+        ]
+        ask = {
+            "openapi": str(file),
+            "url": ready["url"],
+            "headers": {auth.header: auth.prefix + ready["key"]},
+            "seed": 1,
+            "budget": budget,
+            "submits": bills,
+        }
+        assert self._process.stdin
+        assert self._process.stdout
+        began = time.perf_counter()
+        self._process.stdin.write(json.dumps(ask) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        return Tried(answer["requests"], answer["accepted"], time.perf_counter() - began)
+
+
+def document(endpoint: Endpoint, folder: Path) -> Path:
+    """The exported OpenAPI document, without addresses of its own."""
+    exported = openapi([endpoint])
+    exported.pop("servers", None)
+    for path in exported["paths"].values():
+        path.pop("servers", None)
+    file = folder / f"{endpoint.name.replace('/', '-')}.json"
+    file.write_text(json.dumps(exported), encoding="utf-8")
+    return file
+
+
+def measure(endpoint: Endpoint, peer: Peer | None, rounds: int) -> tuple[list[Tried], list[Tried]]:
+    """Alternating runs; the first of each is thrown away."""
+    mine, theirs = [], []
+    with tempfile.TemporaryDirectory() as folder, server(endpoint) as ready:
+        file = document(endpoint, Path(folder))
+        for _ in range(rounds + 1):
+            mine.append(ours(endpoint, ready))
+            if peer is not None:
+                theirs.append(peer.tried(endpoint, ready, file, 4 * mine[-1].requests))
+    return mine[1:], theirs[1:]
+
+
+def line(name: str, runs: Sequence[Tried]) -> str:
+    """The medians of some runs."""
+    middle = {
+        "cases": statistics.median(one.requests for one in runs),
+        "accepted": statistics.median(one.accepted for one in runs),
+        "s": statistics.median(one.seconds for one in runs),
+        "s of waiting": statistics.median(one.waited for one in runs),
+        "cases/s": statistics.median(one.requests / one.seconds for one in runs),
+        "without waiting": statistics.median(one.rate for one in runs),
+    }
+    return f"  {name:14}" + "".join(f"{value:10.4g} {unit}" for unit, value in middle.items())
+
+
+def main() -> int:
+    """Measure, print, and fail where the goal is missed."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("spec", nargs="*", default=["segmind/p-image", "pixeldojo/p-image-edit"])
+    options.add_argument("--peer", metavar="PYTHON", help="a Python that has Schemathesis 4")
+    options.add_argument("--rounds", type=int, default=5)
+    asked = options.parse_args()
+    peer = Peer(asked.peer) if asked.peer else None
+    if peer is None:
+        print("Schemathesis is left out: no --peer PYTHON that has it")
+    missed = False
+    try:
+        for endpoint in (one for name in asked.spec for one in resolve(name)):
+            mine, theirs = measure(endpoint, peer, asked.rounds)
+            print(f"{endpoint.name} ({asked.rounds} rounds, medians)")
+            print(line("wireproof", mine))
+            if theirs:
+                print(line("Schemathesis", theirs))
+                ratio = statistics.median(m.rate / t.rate for m, t in zip(mine, theirs, strict=True))
+                print(f"  {ratio:.1f} times as many cases a second (asked: {GOAL:g})")
+                missed |= ratio < GOAL
+    finally:
+        if peer is not None:
+            peer.close()
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
