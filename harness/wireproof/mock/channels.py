@@ -178,7 +178,7 @@ class Line(asyncio.Protocol):
 
     def _message(self, message: bytes) -> None:
         value, trouble = requests.decode(message)
-        if trouble or not isinstance(value, list):
+        if trouble or not isinstance(value, list) or requests.oddity(message, value):
             self._ask(message)
             return
         for element in value:

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote
 
@@ -472,10 +471,14 @@ def reader(schema: Mapping[str, Any], spoken: Sequence[str]) -> Callable[[bytes]
     except (NotTyped, TypeError, ValueError):
         return _by_schema(schema, spoken)
     decode = msgspec.json.Decoder(body).decode
-    if len(spoken) == 1 and schema["properties"][spoken[0]].get("type") == "string" and spoken[0] in schema["required"]:
-        word = attrgetter(spoken[0])
-        return lambda raw: word(decode(raw))
-    return lambda raw: "\n".join([str(getattr(value, name)) for value in [decode(raw)] for name in spoken])
+
+    def read(raw: bytes) -> str:
+        value = decode(raw)
+        if requests.names_twice(raw, value):
+            raise ValueError("a member is named twice")
+        return "\n".join([str(getattr(value, name)) for name in spoken])
+
+    return read
 
 
 def _by_schema(schema: Mapping[str, Any], spoken: Sequence[str]) -> Callable[[bytes], str]:
@@ -485,6 +488,9 @@ def _by_schema(schema: Mapping[str, Any], spoken: Sequence[str]) -> Callable[[by
         values = _decode(body)
         if not good(values):
             raise ValueError("this breaks a rule")
+        trouble = requests.oddity(body, values)
+        if trouble:
+            raise ValueError(trouble)
         return "\n".join([str(values.get(name)) for name in spoken])
 
     return read

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import jsonschema_rs
 import msgspec
@@ -58,6 +58,12 @@ def build(
         content = payload if isinstance(payload, bytes) else encode(payload)
         headers.append(("content-type", "application/json"))
     return Call(operation.request.method, url, tuple(headers), content)
+
+
+def at_host(url: str) -> str:
+    """What an address asks of its host: path and query."""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def encode(value: Any) -> bytes:
@@ -133,8 +139,24 @@ class Route:
     method: str
     regex: re.Pattern[str]
     operations: tuple[Operation, ...]
+    query: tuple[tuple[str, str], ...] = ()
+    """What its query must hold: names to values, `{job.id}` for any."""
+
+    def match(self, method: str, path: str, query: Mapping[str, str]) -> dict[str, str] | None:
+        """What stands in the places of the address; None when it is another."""
+        found = self.regex.fullmatch(path) if method == self.method else None
+        if found is None:
+            return None
+        named = {key: unquote(value) for key, value in found.groupdict().items()}
+        for name, wanted in self.query:
+            given = query.get(name, "")
+            if given != wanted and (wanted != _JOB_ID or not given):
+                return None
+            named |= {"job_id": given} if wanted == _JOB_ID else {}
+        return named
 
 
+_JOB_ID = "{job.id}"
 _ROUTES: dict[int, tuple[Mapping[str, Operation], tuple[Route, ...]]] = {}
 
 
@@ -151,8 +173,12 @@ def _routes(operations: Mapping[str, Operation]) -> tuple[Route, ...]:
     grouped: dict[tuple[str, str], list[Operation]] = {}
     for operation in operations.values():
         grouped.setdefault((operation.request.method, operation.request.path), []).append(operation)
-    ordered = sorted(grouped.items(), key=lambda pair: (pair[0][1].count("{"), -len(pair[0][1])))
-    return tuple(Route(method, _path_regex(path), tuple(found)) for (method, path), found in ordered)
+    ordered = sorted(grouped.items(), key=lambda pair: (pair[0][1].partition("?")[0].count("{"), -len(pair[0][1])))
+    return tuple(_route(method, *address.split("?", 1), found=found) for (method, address), found in ordered)
+
+
+def _route(method: str, path: str, query: str = "", *, found: Sequence[Operation]) -> Route:
+    return Route(method, _path_regex(path), tuple(found), tuple(parse_qsl(query, keep_blank_values=True)))
 
 
 def _path_regex(path: str) -> re.Pattern[str]:
@@ -168,13 +194,14 @@ def recognise(endpoint: Endpoint, call: Call, prefix: str = "") -> tuple[Asked, 
 
     Several answers only where the body is a list of requests.
     """
-    path = urlsplit(call.url).path
+    parts = urlsplit(call.url)
+    path = parts.path
     if prefix and path.startswith(prefix):
         path = path[len(prefix) :]
+    query = dict(parse_qsl(parts.query, keep_blank_values=True)) if parts.query else {}
     for route in routes(endpoint.operations):
-        match = route.regex.fullmatch(path)
-        if match and route.method == call.method:
-            named = {key: unquote(value) for key, value in match.groupdict().items()}
+        named = route.match(call.method, path, query)
+        if named is not None:
             return tuple(_asked(endpoint, route.operations, call, named))
     return ()
 
@@ -188,6 +215,7 @@ def _asked(
         yield Asked(first, {}, job=job, model=model)
         return
     body, trouble = decode(call.body)
+    trouble = trouble or oddity(call.body, body)
     if trouble:
         yield Asked(first, {}, job=job, model=model, unreadable=trouble)
         return
@@ -268,6 +296,53 @@ def decode(body: bytes) -> tuple[Any, str]:
         return None, f"the body is not JSON: {error}"
     except (RecursionError, ValueError) as error:
         return None, f"the body cannot be read: {str(error)[:100]}"
+
+
+MOST_DEPTH = 100
+"""Of lists and objects within each other in a request."""
+
+
+def oddity(text: bytes, value: Any) -> str:
+    """Why a request's JSON text is refused though it was read to this value; '' where it is not."""
+    if text.count(b"[") + text.count(b"{") > MOST_DEPTH and _depth(value) > MOST_DEPTH:
+        return f"the body is nested deeper than {MOST_DEPTH} levels"
+    return "an object of the body names a member twice" if names_twice(text, value) else ""
+
+
+def _depth(value: Any) -> int:
+    """How many lists and objects are within each other."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, (list, dict))]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
+
+
+def names_twice(text: bytes, value: Any) -> bool:
+    """Whether an object in a JSON text names a member more than once; `value` is what the text was read to.
+
+    Readers disagree about which of the two counts. A member that was dropped took its colon along: only a text
+    with other colons than its value has, or with one that is escaped, is read once more."""
+    if text.count(b":") == encode(value).count(b":") and b"\\u003" not in text:
+        return False
+    try:
+        json.loads(text, object_pairs_hook=_once)
+    except _Twice:
+        return True
+    except (RecursionError, ValueError):
+        return False
+    return False
+
+
+class _Twice(Exception):
+    """A member came a second time."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _Twice
+    return found
 
 
 # --------------------------------------------------------------------------------------- judging
