@@ -877,6 +877,9 @@ def mock(
     ] = True,
     control_port: Annotated[int, typer.Option("--control-port", min=0, max=65535, help="0 takes a free one.")] = 0,
     journal: Annotated[bool, typer.Option("--journal/--no-journal", help="Whether calls are written down.")] = True,
+    journal_file: Annotated[
+        Path | None, typer.Option("--journal-file", help="Where the journal goes in the end: .har, or JSON lines.")
+    ] = None,
     limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether declared rate limits count.")] = False,
     allow: Annotated[
         list[str] | None, typer.Option("--allow", help="host:port that webhooks and uploads may be sent to.")
@@ -896,6 +899,7 @@ def mock(
         tls=tls,
         control_port=control_port if control else None,
         journal=journal,
+        journal_file=journal_file,
         limits=limits,
         allow_targets=allow or [],
     )

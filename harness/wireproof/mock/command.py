@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import secrets
@@ -15,21 +16,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from time import monotonic_ns
+from typing import TextIO
 
 from wireproof.clock import Clock, RealClock, ScaledClock, SteppedClock
 from wireproof.errors import UsageError, WireproofError
-from wireproof.mock.answer import stands
 from wireproof.mock.channels import Channels
 from wireproof.mock.control import Control
+from wireproof.mock.counts import CommonCounts
 from wireproof.mock.courier import Courier
 from wireproof.mock.engine import Mock
 from wireproof.mock.jobs import Memory
-from wireproof.mock.journal import Journal
+from wireproof.mock.journal import Journal, SharedJournal, write
 from wireproof.mock.moods import Mood, load_moods
 from wireproof.mock.moods import mood as named_mood
 from wireproof.mock.movable import MovableClock
-from wireproof.mock.socket import MockServer, run_forever
+from wireproof.mock.socket import MockServer, run_forever, serving
+from wireproof.mock.switchboard import Switchboard
 from wireproof.mock.workers import Desks, spread
 from wireproof.model import Endpoint
 from wireproof.spec.load import resolve
@@ -63,6 +66,7 @@ def serve(
     control_port: int | None = 0,
     allow_targets: Sequence[str] = (),
     journal: bool = True,
+    journal_file: Path | None = None,
     limits: bool = False,
     deposit: Decimal = PLENTY,
     jobs: int = ROOM,
@@ -73,20 +77,45 @@ def serve(
     `url` and `key` are what a client needs (`keys` has one for each provider), `control` and `token` what
     a test needs, `ca` the file with which a client trusts the certificate. A `control_port` of None means
     no control API. Webhooks and uploads leave only for `allow_targets` (`host:port`); all others are only
-    recorded. Raises UsageError for what cannot be served.
+    recorded. The journal is written to `journal_file` in the end. Raises UsageError for what cannot be served.
 
     With several `workers` each key (its jobs, money and limits) is one process's own, and connections move
-    there. There is no control API and no journal then, and `jobs` is divided among them. Calls without a good
-    key and hosts with a WebSocket are the first worker's. Where a call asks for a mood, what that mood counts
-    per mock or from its first call on is each worker's own.
+    there; `jobs` is divided among them. Calls without a good key and hosts with a WebSocket are the first
+    worker's. The control API and the journal are one, whichever worker it concerns.
     """
-    if workers != 1:
-        _check_workers(workers, tls, control_port, clock, mood, allow_targets)
-        work = partial(_work, workers, list(endpoints), clock, seed, limits, deposit, jobs, out or sys.stdout)
-        return spread(workers, host, port, work)
     moods = load_moods()
     chosen = named_mood(mood) if isinstance(mood, str) else mood
     time = MovableClock(clock or RealClock())
+    if journal_file is not None:
+        _try(journal_file)
+    if workers != 1:
+        _check_workers(workers, tls)
+        crew = Crew(
+            workers=workers,
+            mock=partial(
+                Mock,
+                list(endpoints),
+                seed=seed,
+                mood=chosen,
+                moods=moods,
+                limits=limits,
+                deposit=deposit,
+                counts=CommonCounts(),
+            ),
+            jobs=max(1, jobs // workers),
+            clock=time,
+            start=(time.now(), time.wall()),
+            control_port=control_port,
+            token=secrets.token_hex(16),
+            targets=tuple(allow_targets),
+            journal=journal,
+            leaves_journal=journal_file is not None,
+            out=out or sys.stdout,
+        )
+        desks = spread(workers, host, port, crew.work)
+        if journal_file is not None:
+            write(journal_file, desks.journal())
+        return
     mock = Mock(endpoints, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit, memory=Memory(jobs))
     book = Journal(mock, time.now(), time.wall())
     courier = Courier(time, allow_targets)
@@ -118,50 +147,97 @@ def serve(
             print(json.dumps(line), file=out or sys.stdout, flush=True)
 
         _listen(server, ready, beside, courier)
+    if journal_file is not None:
+        write(journal_file, book.cut(0))
 
 
-def _check_workers(
-    workers: int, tls: bool, control_port: int | None, clock: Clock | None, mood: Any, targets: Sequence[str]
-) -> None:
-    """Refuse what several processes would each do by themselves. Raises UsageError."""
+def _try(file: Path) -> None:
+    """Find out now whether the journal can be written there in the end. Raises UsageError."""
+    try:
+        file.touch(mode=0o600)
+    except OSError as error:
+        raise UsageError(f"the journal cannot be written to {file}: {error.strerror or error}") from None
+
+
+def _check_workers(workers: int, tls: bool) -> None:
+    """Refuse what several processes cannot do together. Raises UsageError."""
     troubles = {
         "--workers is at least 1": workers < 1,
         "--tls: an encrypted connection cannot move to another process": tls,
-        "--control-port: the control API sees one process only": bool(control_port),
-        "a stepped clock: it moves by the control API only": stands(clock) if clock else False,
-        "--mood: its clock and its counts are one for the whole mock (a mood by key, marker or header works)": mood,
-        "--allow-target: webhooks leave from one process only": targets,
     }
     found = [says for says, is_so in troubles.items() if is_so]
     if found:
         raise UsageError(f"not with several workers: {'; '.join(found)}")
 
 
-def _work(
-    workers: int, endpoints: Sequence[Endpoint], clock: Clock | None, seed: int, limits: bool, deposit: Decimal,
-    jobs: int, out: TextIO, number: int, listener: socket.socket, desks: Desks,
-) -> None:  # fmt: skip
-    """One worker, until it is told to stop."""
-    time = clock or RealClock()
-    room = max(1, jobs // workers)
-    mock = Mock(endpoints, seed=seed, moods=load_moods(), limits=limits, deposit=deposit, memory=Memory(room))
-    desk, channels = desks.desk(mock, number), Channels(mock, time)
-    server = desk.server = MockServer(
-        mock,
-        clock=time,
-        upgrade=channels.upgrade,
-        listener=listener,
-        place=desk.place,
-        hand_over=desk.hand_over,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crew:
+    """What all workers of one mock have in common, made before they part."""
 
-    def ready(url: str) -> None:
-        desk.listen()
-        if number == 0:
-            line = {"ready": True, "url": url, **_keys(mock), "workers": workers}
-            print(json.dumps(line), file=out, flush=True)
+    workers: int
+    mock: Callable[..., Mock]
+    """Makes the mock of one worker, given its `memory`."""
+    jobs: int
+    """That each of them remembers."""
+    clock: MovableClock
+    start: tuple[float, float]
+    """When it all began: clock seconds, and seconds since 1970."""
+    control_port: int | None
+    token: str
+    targets: Sequence[str]
+    journal: bool
+    leaves_journal: bool
+    """Whether each leaves its journal behind at its end."""
+    out: TextIO
 
-    run_forever(server, ready, errand=desks.watch)
+    def work(self, number: int, listener: socket.socket, desks: Desks) -> None:
+        """Be one worker, until told to stop."""
+        mock = self.mock(memory=Memory(self.jobs))
+        book = SharedJournal(mock, *self.start, self.workers)
+        courier = Courier(self.clock, self.targets)
+        control = Control(mock, self.clock, book, courier, self.token, partial(desks.owns, mock, number))
+        desk, hear = desks.desk(mock, number), book.hear if self.journal else None
+        channels = Channels(mock, self.clock, courier.take, hear)
+        server = desk.server = MockServer(
+            mock,
+            clock=self.clock,
+            on_effect=courier.take,
+            on_exchange=hear,
+            on_quick=book.note if self.journal else None,
+            upgrade=channels.upgrade,
+            listener=listener,
+            place=desk.place,
+            hand_over=desk.hand_over,
+        )
+        with contextlib.ExitStack() as stack:
+            where = stack.enter_context(self._switchboard(desks)) if number == 0 else {}
+
+            def ready(url: str) -> None:
+                desk.listen()
+                if number == 0:
+                    line = {"ready": True, "url": url, **_keys(mock), **where, "workers": self.workers}
+                    print(json.dumps(line), file=self.out, flush=True)
+
+            async def errand() -> None:
+                await asyncio.gather(courier.run(), desks.watch(number, control))
+
+            run_forever(server, ready, errand=errand)
+        if self.leaves_journal:
+            desks.leave(number, book.cut(monotonic_ns()))
+
+    @contextlib.contextmanager
+    def _switchboard(self, desks: Desks) -> Iterator[dict[str, object]]:
+        """What the ready line says of the control API, as long as it is served."""
+        if self.control_port is None:
+            yield {}
+            return
+        switchboard = Switchboard([line[0] for line in desks.lines], self.clock, self.token)
+        try:
+            with serving(switchboard, port=self.control_port) as url:
+                switchboard.port = int(url.rpartition(":")[2])
+                yield {"control": url, "token": self.token}
+        except OSError as error:
+            raise UsageError(f"the mock cannot listen: {error.strerror or error}") from None
 
 
 def _listen(server: MockServer, ready: Callable[[str], None], beside: Sequence[MockServer], courier: Courier) -> None:
@@ -213,6 +289,7 @@ def main(words: Sequence[str] | None = None) -> int:
             control_port=None if asked.no_control else asked.control_port,
             allow_targets=asked.allow_target,
             journal=not asked.no_journal,
+            journal_file=asked.journal_file,
             limits=asked.limits,
             deposit=asked.deposit,
             jobs=asked.jobs,
@@ -240,6 +317,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--no-control", action="store_true")
     parser.add_argument("--no-journal", action="store_true", help="faster; the journal stays empty")
+    parser.add_argument("--journal-file", type=Path, help="where the journal goes in the end: .har, or JSON lines")
     parser.add_argument(
         "--allow-target", action="append", default=[], metavar="HOST:PORT", help="webhooks may go there"
     )

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,7 +25,7 @@ from wireproof.mock.answer import Answer
 from wireproof.mock.courier import Courier
 from wireproof.mock.engine import MOOD_KEY, Mock
 from wireproof.mock.faults import FAULTS
-from wireproof.mock.journal import Journal, as_har, as_lines
+from wireproof.mock.journal import Cut, Journal, as_har, as_lines, joined
 from wireproof.mock.moods import Mood, from_plain
 from wireproof.mock.movable import MovableClock
 from wireproof.model import Call, Reply
@@ -41,7 +45,10 @@ class Refused(Exception):
 
     def __init__(self, status: int, says: str) -> None:
         self.status = status
-        super().__init__(says)
+        super().__init__(status, says)
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,12 @@ class Route:
     body: Mapping[str, Any] | None = None
     """JSON Schema of the body, where there is one."""
     media: str = "application/json"
+    before: Callable[[Control, Asked], float] | None = None
+    """What has to be known first: of several mocks, the highest."""
+    merge: Callable[[Sequence[Any]], Any] = lambda told: told[0]
+    """One out of what several mocks told, the first of them first. Plainly, they all tell the same."""
+    render: Callable[[Any, Asked], str] | None = None
+    """The text of what was told, where it is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +78,47 @@ class Asked:
     name: str = ""
     """What stands in the place of `{name}`."""
     query: Mapping[str, str] = field(default_factory=dict)
+    now: float = 0.0
+    """When that was. Clock seconds."""
+    mark: int = 0
+    """The same, as the machine counts it: nanoseconds."""
+    ticket: str = ""
+    """The name of this one call."""
+    highest: float = 0.0
+    """What was found out before, where the route wants it."""
+
+    def at(self, highest: float) -> Asked:
+        """The same, with what was found out before."""
+        return replace(self, highest=highest)
 
 
-class Control:
-    """The control API over one mock, its clock, its journal and its courier."""
+class Gate(ABC):
+    """Who may ask the control API for what: the same over one mock and over several."""
 
-    def __init__(self, mock: Mock, clock: MovableClock, journal: Journal, courier: Courier, token: str) -> None:
-        self.mock = mock
+    def __init__(self, clock: MovableClock, token: str) -> None:
         self.clock = clock
-        self.journal = journal
-        self.courier = courier
         self.token = token
         self.port: int | None = None
         """The port that it is served on: a Host with another one is a page that was rebound. None: any."""
+
+    @abstractmethod
+    def carry_out(self, route: Route, asked: Asked) -> Any:
+        """Do what was asked, and tell. Raises Refused and WireproofError."""
 
     def answer(self, call: Call, now: float, wall: float) -> Answer:
         """The answer to a control call. Never raises."""
         try:
             self._let_in(call)
             route, asked = self._route(call)
-            told = route.act(self, asked)
+            told = self.carry_out(route, asked)
         except ValueError:
             return _json({"error": "this is not an address"}, 400)
         except Refused as refused:
             return _json({"error": str(refused)}, refused.status)
         except WireproofError as error:
             return _json({"error": str(error)}, 400)
-        if isinstance(told, str):
-            return Answer(Reply(200, (("content-type", route.media),), told.encode()))
+        if route.render is not None:
+            return Answer(Reply(200, (("content-type", route.media),), route.render(told, asked).encode()))
         return _json(told, 200)
 
     def _let_in(self, call: Call) -> None:
@@ -112,7 +138,33 @@ class Control:
         if route is None:
             raise Refused(405, f"this address takes {', '.join(one[0].method for one in found)}")
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        return route, Asked(_value(route, call), name, query)
+        stamps = self.clock.now(), time.monotonic_ns(), secrets.token_hex(8)
+        return route, Asked(_value(route, call), name, query, *stamps)
+
+
+class Control(Gate):
+    """The control API over one mock, its clock, its journal and its courier. Of several mocks that share their
+    keys, each is asked, and `owns` says whether an account is this one's."""
+
+    def __init__(
+        self,
+        mock: Mock,
+        clock: MovableClock,
+        journal: Journal,
+        courier: Courier,
+        token: str,
+        owns: Callable[[str], bool] = lambda account: True,
+    ) -> None:
+        super().__init__(clock, token)
+        self.mock = mock
+        self.journal = journal
+        self.courier = courier
+        self.owns = owns
+
+    def carry_out(self, route: Route, asked: Asked) -> Any:
+        if route.before is not None:
+            asked = asked.at(route.before(self, asked))
+        return route.act(self, asked)
 
     # ------------------------------------------------------------------------------ what it does
 
@@ -120,7 +172,7 @@ class Control:
         self.mock.seed = asked.value.get("seed", self.mock.seed)
         self.mock.reset()
         self.courier.clear()
-        self.journal.clear(self.clock.now())
+        self.journal.clear(asked.now)
         return self.health(asked)
 
     def health(self, asked: Asked) -> Any:
@@ -147,11 +199,13 @@ class Control:
             account.settle(self.clock.now())
         self.courier.wake()
 
+    def last(self, asked: Asked) -> float:
+        """When the last job ends, or the last call is due. Clock seconds."""
+        return max(self.mock.memory.last_end(asked.now + _FAR), self.courier.last_due() or 0.0)
+
     def idle(self, asked: Asked) -> Any:
         """Move on to the end of the last job and to the last call that is due."""
-        now = self.clock.now()
-        until = max(self.mock.memory.last_end(now + _FAR), self.courier.last_due() or 0.0)
-        self.clock.advance(max(0.0, until - now))
+        self.clock.advance(max(0.0, asked.highest - asked.now))
         self._settle()
         return self.time(asked)
 
@@ -186,22 +240,21 @@ class Control:
         hosts = [host.provider for host in self.mock.hosts]
         if not any(problem in host.problems and operation in host.operations for host in hosts):
             raise Refused(404, f"no host here has the problem {problem!r} and the operation {operation!r}")
-        self.mock.stage(problem, operation)
+        self.mock.stage(problem, operation, asked.ticket)
         return asked.value
 
-    def lines(self, asked: Asked) -> Any:
-        since = asked.query.get("since", "0")
-        return as_lines(self.journal.since(int(since) if since.isascii() and since.isdigit() else 0))
-
-    def har(self, asked: Asked) -> Any:
-        return as_har(self.journal.lines, self.journal.wall)
+    def cut(self, asked: Asked) -> Cut:
+        return self.journal.cut(asked.mark)
 
     def forget(self, asked: Asked) -> Any:
-        self.journal.clear(self.clock.now())
+        self.journal.clear(asked.now)
         return {"lines": 0}
 
     def accounts(self, asked: Asked) -> Any:
-        return {name: self._account(name) for name in sorted(self.mock.accounts)}
+        return {name: self._account(name) for name in self._owned()}
+
+    def _owned(self) -> list[str]:
+        return [name for name in sorted(self.mock.accounts) if self.owns(name)]
 
     def _account(self, name: str) -> Any:
         account = self.mock.account(name)
@@ -214,10 +267,13 @@ class Control:
     def set_account(self, asked: Asked) -> Any:
         if asked.name not in self.mock.keys.values():
             raise Refused(404, f"no key belongs to an account {asked.name!r}")
+        amount = _amount(asked.value.get("deposit", 0))
+        if not self.owns(asked.name):
+            return None
         account = self.mock.account(asked.name)
         account.forbidden = asked.value.get("forbidden", account.forbidden)
-        if "deposit" in asked.value:
-            account.deposit(_amount(asked.value["deposit"]), self.clock.now())
+        if amount:
+            account.deposit(amount, self.clock.now())
         return self._account(asked.name)
 
     def new_key(self, asked: Asked) -> Any:
@@ -240,11 +296,69 @@ class Control:
             for record in self.courier.records
         ]
 
-    def metrics(self, asked: Asked) -> Any:
-        return "\n".join(_metrics(self)) + "\n"
+    def numbers(self, asked: Asked) -> Counter[tuple[str, str]]:
+        """Every metric by its name and labels."""
+        told: Counter[tuple[str, str]] = Counter()
+        for (operation, status), number in (self.journal.counts + self.mock.quick.counts).items():
+            told["wireproof_calls_total", f'{{operation="{operation}",status="{status}"}}'] = number
+        told["wireproof_jobs", ""] = len(self.mock.memory)
+        for name in self._owned():
+            # An amount is a Decimal: sums of it are exact.
+            told["wireproof_spent", f'{{account="{name}"}}'] = self.mock.accounts[name].spent  # type: ignore[assignment]
+        return told
 
     def openapi(self, asked: Asked) -> Any:
         return openapi()
+
+
+def _summed(told: Sequence[Mapping[str, Any]]) -> Any:
+    """The health of several mocks."""
+    return {**told[0], **{name: sum(one[name] for one in told) for name in ("jobs", "forgotten")}}
+
+
+def _together(told: Sequence[Mapping[str, Any]]) -> Any:
+    return dict(sorted(pair for one in told for pair in one.items()))
+
+
+def _lined_up(told: Sequence[Sequence[Mapping[str, Any]]]) -> Any:
+    return sorted((one for some in told for one in some), key=lambda one: one["due"])
+
+
+def _added(told: Sequence[Counter[tuple[str, str]]]) -> Any:
+    sums: Counter[tuple[str, str]] = Counter()
+    for one in told:
+        sums.update(one)
+    return sums
+
+
+def _one(told: Sequence[Any]) -> Any:
+    """What the one told whom it concerns."""
+    return next(one for one in told if one is not None)
+
+
+def _lines(cut: Cut, asked: Asked) -> str:
+    since = asked.query.get("since", "0")
+    return as_lines(cut.since(int(since) if since.isascii() and since.isdigit() else 0))
+
+
+def _har(cut: Cut, asked: Asked) -> str:
+    return as_har(cut.since(), cut.wall)
+
+
+_METRICS = {
+    "wireproof_calls_total": ("counter", "Calls by operation and status; 0: no reply."),
+    "wireproof_jobs": ("gauge", "Jobs that are remembered."),
+    "wireproof_spent": ("gauge", "What was spent, by account."),
+}
+
+
+def _metrics(told: Mapping[tuple[str, str], Any], asked: Asked) -> str:
+    """As Prometheus reads it."""
+    lines: list[str] = []
+    for name, (kind, says) in _METRICS.items():
+        lines += [f"# HELP {name} {says}", f"# TYPE {name} {kind}"]
+        lines += [f"{name}{labels} {number}" for (own, labels), number in sorted(told.items()) if own == name]
+    return "\n".join(lines) + "\n"
 
 
 _SECONDS = {"type": "number", "minimum": 0, "maximum": MOST_SECONDS}
@@ -256,13 +370,25 @@ def _object(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]
 
 
 ROUTES = (
-    Route("GET", "/health", Control.health, "Whether it lives, and what it serves."),
+    Route("GET", "/health", Control.health, "Whether it lives, and what it serves.", merge=_summed),
     Route(
-        "POST", "/reset", Control.reset, "Forget every job, account, count and line.", _object(seed={"type": "integer"})
+        "POST",
+        "/reset",
+        Control.reset,
+        "Forget every job, account, count and line.",
+        _object(seed={"type": "integer"}),
+        merge=_summed,
     ),
     Route("GET", "/clock", Control.time, "The mock's time: seconds since its start, and seconds since 1970."),
     Route("POST", "/clock/advance", Control.advance, "Move time on.", _object(("seconds",), seconds=_SECONDS)),
-    Route("POST", "/clock/idle", Control.idle, "Move on until no job runs and no call is due.", _object()),
+    Route(
+        "POST",
+        "/clock/idle",
+        Control.idle,
+        "Move on until no job runs and no call is due.",
+        _object(),
+        before=Control.last,
+    ),
     Route("GET", "/moods", Control.moods, "The moods that can be asked for."),
     Route("GET", "/faults", Control.faults, "The faults that moods are made of."),
     Route("GET", "/mood", Control.mood, "The mood that everybody meets."),
@@ -282,17 +408,24 @@ ROUTES = (
         _object(("problem", "operation"), problem=_NAME, operation=_NAME),
     ),
     Route(
-        "GET", "/journal", Control.lines, "The last exchanges; ?since=N after a number.", media="application/x-ndjson"
+        "GET",
+        "/journal",
+        Control.cut,
+        "The last exchanges; ?since=N after a number.",
+        media="application/x-ndjson",
+        merge=joined,
+        render=_lines,
     ),
-    Route("GET", "/journal.har", Control.har, "The same as HAR 1.2."),
+    Route("GET", "/journal.har", Control.cut, "The same as HAR 1.2.", merge=joined, render=_har),
     Route("DELETE", "/journal", Control.forget, "Empty the journal."),
-    Route("GET", "/accounts", Control.accounts, "Every account's money and book."),
+    Route("GET", "/accounts", Control.accounts, "Every account's money and book.", merge=_together),
     Route(
         "PUT",
         "/accounts/{name}",
         Control.set_account,
         "Put money in (or take it out), or forbid everything.",
         _object(deposit={"type": ["string", "number"]}, forbidden={"type": "boolean"}),
+        merge=_one,
     ),
     Route(
         "POST",
@@ -301,8 +434,16 @@ ROUTES = (
         "A key for an account of its own, or for one that meets a mood.",
         _object(("provider",), provider=_NAME, role=_NAME, mood=_NAME),
     ),
-    Route("GET", "/sends", Control.sends, "What the mock called by itself, or would have called."),
-    Route("GET", "/metrics", Control.metrics, "Counts for Prometheus.", media="text/plain; version=0.0.4"),
+    Route("GET", "/sends", Control.sends, "What the mock called by itself, or would have called.", merge=_lined_up),
+    Route(
+        "GET",
+        "/metrics",
+        Control.numbers,
+        "Counts for Prometheus.",
+        media="text/plain; version=0.0.4",
+        merge=_added,
+        render=_metrics,
+    ),
     Route("GET", "/openapi.json", Control.openapi, "This API."),
 )
 
@@ -343,21 +484,6 @@ def _amount(value: Any) -> Decimal:
 
 def _json(value: Any, status: int) -> Answer:
     return Answer(Reply(status, (("content-type", "application/json"),), json.dumps(value).encode()))
-
-
-def _metrics(control: Control) -> list[str]:
-    lines = [
-        "# HELP wireproof_calls_total Calls by operation and status; 0: no reply.",
-        "# TYPE wireproof_calls_total counter",
-    ]
-    for (operation, status), number in sorted((control.journal.counts + control.mock.quick.counts).items()):
-        lines.append(f'wireproof_calls_total{{operation="{operation}",status="{status}"}} {number}')
-    lines += ["# HELP wireproof_jobs Jobs that are remembered.", "# TYPE wireproof_jobs gauge"]
-    lines.append(f"wireproof_jobs {len(control.mock.memory)}")
-    lines += ["# HELP wireproof_spent What was spent, by account.", "# TYPE wireproof_spent gauge"]
-    for name, account in sorted(control.mock.accounts.items()):
-        lines.append(f'wireproof_spent{{account="{name}"}} {account.spent}')
-    return lines
 
 
 def openapi() -> dict[str, Any]:

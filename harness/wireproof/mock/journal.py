@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +38,36 @@ class Line:
     rule: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a journal holds at one time, or those of several mocks together."""
+
+    heard: int
+    """Exchanges that there were."""
+    lost: int
+    """Up to which mark lines were dropped."""
+    lines: tuple[tuple[int, Line], ...]
+    """Those that are kept, by their marks: numbers that tell their order."""
+    wall: float
+    """When the journal began. Seconds since 1970."""
+
+    def since(self, number: int = 0) -> list[Line]:
+        """The lines after that number: the last one has as many as were heard."""
+        first = self.heard - len(self.lines) + 1
+        return [
+            Line(replace(line.exchange, seq=seq), line.rule)
+            for seq, (_, line) in enumerate(self.lines, first)
+            if seq > number
+        ]
+
+
+def joined(cuts: Sequence[Cut]) -> Cut:
+    """The journals of several mocks as one: in order, and only from where none of them has a gap."""
+    lost = max(cut.lost for cut in cuts)
+    lines = sorted((one for cut in cuts for one in cut.lines if one[0] > lost), key=itemgetter(0))[-MOST:]
+    return Cut(sum(cut.heard for cut in cuts), lost, tuple(lines), cuts[0].wall)
+
+
 Raw = tuple[int, bytes, bytes, str, Headers, bytes, bytes, float, int]
 """What the short cut answered: number, method, target, origin, headers, body, response, when, size."""
 
@@ -41,10 +75,11 @@ Raw = tuple[int, bytes, bytes, str, Headers, bytes, bytes, float, int]
 class Journal:
     """Hears every exchange of a mock. Keys are masked as they come in: a client may have sent a real one."""
 
-    def __init__(self, mock: Mock, start: float, wall: float, most: int = MOST) -> None:
+    def __init__(self, mock: Mock, start: float, wall: float, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self.mock = mock
         self.start = start
         self.wall = wall
+        self.most_bytes = most_bytes
         self._kept: deque[Line | Raw] = deque(maxlen=most)
         self.heard = 0
         self.counts: Counter[tuple[str, int]] = Counter()
@@ -80,7 +115,7 @@ class Journal:
         self._keep((self.heard, method, target, origin, headers, body, whole, at, size), size)
 
     def _keep(self, kept: Line | Raw, size: int) -> None:
-        while self._kept and (self._held > MOST_BYTES or len(self._kept) == self._kept.maxlen):
+        while self._kept and (self._held > self.most_bytes or len(self._kept) == self._kept.maxlen):
             first = self._kept.popleft()
             self._held -= _size(first.exchange) if isinstance(first, Line) else first[-1]
         self._kept.append(kept)
@@ -128,9 +163,10 @@ class Journal:
             for element in (login.get("element"), login.get("send")):
                 yield from (name for name, value in (element or {}).items() if value == "{key}")
 
-    def since(self, number: int = 0) -> list[Line]:
-        """The kept exchanges after that number."""
-        return [line for line in self.lines if line.exchange.seq > number]
+    def cut(self, mark: int) -> Cut:
+        """What it holds now, in the order of the exchanges' numbers."""
+        lines = tuple((line.exchange.seq, line) for line in self.lines)
+        return Cut(self.heard, self.heard - len(lines), lines, self.wall)
 
     def clear(self, start: float) -> None:
         """Forget everything; times count from `start` on."""
@@ -138,6 +174,32 @@ class Journal:
         self.heard = self._held = 0
         self._kept.clear()
         self.counts.clear()
+
+
+class SharedJournal(Journal):
+    """One of several workers' journals. Each line is marked with the machine's time, which is one for all of
+    them, so that their cuts can be joined."""
+
+    def __init__(self, mock: Mock, start: float, wall: float, workers: int) -> None:
+        super().__init__(mock, start, wall, most_bytes=MOST_BYTES // workers)
+        self._marks: deque[int] = deque()
+        self._lost = 0
+
+    def _keep(self, kept: Line | Raw, size: int) -> None:
+        self._marks.append(time.monotonic_ns())
+        super()._keep(kept, size)
+        while len(self._marks) > len(self._kept):
+            self._lost = self._marks.popleft()
+
+    def cut(self, mark: int) -> Cut:
+        """What it held at that mark: what comes later has a later mark, in every worker."""
+        lines = tuple(pair for pair in zip(self._marks, self.lines, strict=True) if pair[0] <= mark)
+        return Cut(self.heard - len(self._marks) + len(lines), self._lost, lines, self.wall)
+
+    def clear(self, start: float) -> None:
+        super().clear(start)
+        self._marks.clear()
+        self._lost = 0
 
 
 def _asked(host: Host, call: Call) -> Iterator[tuple[Host, requests.Asked]]:
@@ -179,6 +241,13 @@ def _broke(answer: Answer) -> str | None:
 
 def _size(exchange: Exchange) -> int:
     return len(exchange.call.body) + (len(exchange.reply.body) if exchange.reply else 0) + 500
+
+
+def write(file: Path, cut: Cut) -> None:
+    """Write a journal down for its owner alone: as HAR where the file's name ends so, else as JSON lines."""
+    text = as_har(cut.since(), cut.wall) if file.suffix == ".har" else as_lines(cut.since())
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        out.write(text)
 
 
 def as_lines(lines: Iterable[Line]) -> str:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import tempfile
@@ -23,9 +24,12 @@ from urllib.parse import unquote
 
 from wireproof.errors import UsageError
 from wireproof.mock.connection import Connection
+from wireproof.mock.control import Control
 from wireproof.mock.engine import Mock
+from wireproof.mock.journal import Cut, joined
 from wireproof.mock.scene import MEDIA
 from wireproof.mock.socket import MockServer
+from wireproof.mock.switchboard import Extension
 
 MOST_INLINE = 32 << 10
 """What is handed over inside the message; more goes through a file without a name."""
@@ -122,9 +126,10 @@ def _contents(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0)
 
 
-def spread(workers: int, host: str, port: int, work: Callable[[int, socket.socket, Desks], None]) -> None:
+def spread(workers: int, host: str, port: int, work: Callable[[int, socket.socket, Desks], None]) -> Desks:
     """Run `work` once for each worker, with its number, the listening socket and the desks: number 0 here,
-    the others in processes of their own, which end when this one does. Raises UsageError."""
+    the others in processes of their own, which end when this one does. The desks know what the workers
+    said last. Raises UsageError."""
     if not hasattr(os, "fork") or not hasattr(socket, "send_fds"):
         raise UsageError("this system cannot hand connections from process to process: --workers can only be 1")
     try:
@@ -144,7 +149,9 @@ def spread(workers: int, host: str, port: int, work: Callable[[int, socket.socke
         finally:
             for other in others:
                 other.terminate()
+            for other in others:
                 other.join(5)
+    return desks
 
 
 class Desks:
@@ -152,17 +159,44 @@ class Desks:
 
     def __init__(self, workers: int) -> None:
         self.pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(workers)]
+        self.lines = [socket.socketpair() for _ in range(workers)]
+        """From the switchboard to each worker."""
+        self._last_words = [tempfile.TemporaryFile() for _ in range(workers)]  # noqa: SIM115 - open as long as the mock lives
         self.parent = os.getpid()
         self.others: list[int] = []
         for each in (one for pair in self.pairs for one in pair):
             each.setblocking(False)
 
     def desk(self, mock: Mock, number: int) -> Desk:
-        """The desk of one worker."""
+        """The desk of one worker, in its process."""
+        for other, (asks, answers) in enumerate(self.lines):
+            # So that a line breaks when the worker at its end has gone.
+            if other != number:
+                answers.close()
+            if number != 0:
+                asks.close()
         return Desk(mock, number, self.pairs[number][0], [pair[1] for pair in self.pairs])
 
-    async def watch(self) -> None:
-        """Returns when a worker has gone, or the first one; stops this process then, too."""
+    def owns(self, mock: Mock, number: int, account: str) -> bool:
+        """Whether an account is that worker's."""
+        return owner(mock, account, len(self.pairs)) == number
+
+    def leave(self, number: int, cut: Cut) -> None:
+        """Leave a worker's journal behind."""
+        file = self._last_words[number]
+        file.write(pickle.dumps(cut))
+        file.flush()
+
+    def journal(self) -> Cut:
+        """The journals that the workers left behind, as one."""
+        kept = [_contents(file.fileno()) for file in self._last_words]
+        return joined([pickle.loads(one) for one in kept if one])  # noqa: S301 - written by our own fork, seen by nobody else
+
+    async def watch(self, number: int, control: Control) -> None:
+        """Answers what a worker is asked by the switchboard. Returns when a worker has gone, or the first
+        one; stops this process then, too."""
+        line = self.lines[number][1]
+        await asyncio.get_running_loop().create_unix_connection(lambda: Extension(control), sock=line)
         while self._all_live():  # noqa: ASYNC110 - nobody is there to tell when a process was killed
             await asyncio.sleep(_LOOK)
         os.kill(os.getpid(), signal.SIGTERM)
