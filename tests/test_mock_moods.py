@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from wireproof.errors import ContractError, UsageError
-from wireproof.lifecycle import Status
+from wireproof.lifecycle import FINAL, Status, is_final
 from wireproof.mock.answer import WHOLE, Answer
 from wireproof.mock.engine import Mock
 from wireproof.mock.faults import FAULTS, Bends
+from wireproof.mock.manners import Manners
 from wireproof.mock.moods import Fault, Mood, from_plain, load_moods, mood, read_mood, schema
 from wireproof.model import Call, Does, Endpoint
 from wireproof.spec.load import load_all, resolve
 from wireproof.spec.load import schema as published
-from wireproof.wire import requests
+from wireproof.wire import replies, requests
+from wireproof.wire.requests import Asked
 
 MOODS = load_moods()
 ENDPOINTS = load_all()
@@ -360,6 +362,32 @@ def test_webhooks_are_doubled_and_turned_round() -> None:
 def test_a_moderated_job_is_moderated() -> None:
     struck = world("moderated")
     assert struck.mock.memory.get(struck.id()).outcome is Status.MODERATED  # type: ignore[union-attr]
+
+
+@dataclass
+class Ending(Manners):
+    """A host whose jobs all end in one way."""
+
+    outcome: Status
+
+    def fate(self, asked: Asked, outcome: Status) -> Status:
+        return self.outcome
+
+
+@pytest.mark.parametrize("outcome", sorted(FINAL))
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+def test_every_end_is_told_as_an_end_by_a_host_that_has_no_word_for_it(endpoint: Endpoint, outcome: Status) -> None:
+    host = World(Mock([endpoint], manners=Ending(outcome)), endpoint)
+    host.submit()
+    (job,) = host.mock.memory
+    host.now = job.ends
+    asked = [op for op in endpoint.operations.values() if op.does in (Does.STATUS, Does.RESULT)]
+    assert asked
+    for operation in asked:
+        reading = replies.read(endpoint, operation, host.ask(operation.does, job.id).reply, job.full)
+        told = reading.status is not None and is_final(reading.status)
+        assert told or reading.problem is not None, reading
+        assert (reading.status is Status.SUCCEEDED) is (outcome is Status.SUCCEEDED)
 
 
 def paced(endpoint: Endpoint, body: dict[str, Any], *faults: Fault, jobs: int = 1) -> list[tuple[float, float]]:

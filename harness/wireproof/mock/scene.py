@@ -169,9 +169,8 @@ class Scene:
     def word(self, job: Job, status: Status) -> str:
         """The host's word for a canonical status."""
         provider = self.host.provider
-        states = [s.word for s in provider.states.values() if s.status is status]
         first = next((s.word for s in provider.states.values() if s.initial), status.value)
-        plain = provider.surfaces.get(status) or (states[0] if states else first)
+        plain = _word(provider, status) or _word(provider, _NEXT_BEST.get(status, status)) or first
         if self.operation.does is Does.SUBMIT:
             plain = first
         plain = self.mock.manners.word(job, self.asked, plain)
@@ -441,6 +440,20 @@ class Facts:
 
 
 # -------------------------------------------------------------------------------------- small parts
+
+_NEXT_BEST: Mapping[Status, Status] = {
+    Status.THROTTLED: Status.QUEUED,
+    Status.MODERATED: Status.FAILED,
+    Status.CANCELED: Status.FAILED,
+    Status.TIMED_OUT: Status.FAILED,
+}
+"""What a host that has no word for a status tells in its place: an end is never told as a wait."""
+
+
+def _word(provider: Provider, status: Status) -> str | None:
+    """The host's own word for a status."""
+    own = next((state.word for state in provider.states.values() if state.status is status), None)
+    return provider.surfaces.get(status) or own
 
 
 def of_kind(provider: Provider, operation: Operation | None, kind: Kind) -> Problem | None:
