@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import budget_world as world
-from wireproof.runlog import load_run
+from wireproof.ledger import Reservation
+from wireproof.model import Call, Exchange, Reply
+from wireproof.probe.memory import Memory, Skipped
+from wireproof.runlog import Digest, load_run
 
 
 def _holds(outcomes: list[world.Outcome]) -> None:
@@ -77,3 +81,30 @@ def test_the_command_itself_goes_on_where_it_was_killed_and_pays_nothing_twice(t
     assert len(submits) == len(set(submits))
     assert {one.job for one in before.exchanges if one.job} <= {one.job for one in after.exchanges}
     assert at.key not in done.stdout + done.stderr
+
+
+def _submit(job: str, body: bytes) -> Exchange:
+    return Exchange(
+        seq=1, call=Call("POST", "http://h/x"), reply=Reply(202, (), body), operation="submit", job=f"a/b {job}"
+    )
+
+
+def test_who_goes_on_with_a_run_that_went_on_with_another_forgets_neither() -> None:
+    first = [_submit("one", b"{}"), _submit("two", Digest.of(b"{}"))]
+    memory = Memory.of("a/b ", [[_submit("three", b"{}")], first], 0.0, {})
+    asked = [replace(_submit(name, b""), reply=None) for name in ("one", "two", "three", "four")]
+    assert memory.recall(asked[0], paid=True) == first[0]
+    with pytest.raises(Skipped, match="paid for before"):
+        memory.recall(asked[1], paid=True)
+    assert memory.recall(asked[2], paid=True) is not None
+    assert memory.recall(asked[3], paid=True) is None
+
+
+def test_a_call_that_was_about_to_leave_is_not_made_again_and_one_that_provably_did_not_is() -> None:
+    held = {"a/b one": Reservation(1, world.Money(world.Decimal(1), "USD"), "r a/b one")}
+    lost = replace(_submit("two", b""), reply=None, broke="refused")
+    memory = Memory.of("a/b ", [[lost]], 0.0, held)
+    with pytest.raises(Skipped, match="outcome unknown"):
+        memory.recall(replace(_submit("one", b""), reply=None), paid=True)
+    assert memory.recall(replace(_submit("two", b""), reply=None), paid=True) is None
+    assert list(memory.skipped) == ["a/b one"]

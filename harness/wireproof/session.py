@@ -44,8 +44,8 @@ class CheckOptions:
     bounds: Bounds = field(default_factory=Bounds)
     keep_bodies: bool | None = None
     report_dir: Path = Path("reports/runs")
-    resumes: Run | None = None
-    """A run that was cut off, to be gone on with."""
+    resumes: tuple[Run, ...] = ()
+    """Runs that were cut off, to be gone on with: the last one, before it the one that it went on with, and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,7 @@ def _purses(targets: Sequence[tuple[Endpoint, Target]], options: CheckOptions, s
             )
     keys = {endpoint.provider.name: fingerprint(endpoint.provider.name, target.key or "") for endpoint, target in paid}
     names = keys if len(keys) == 1 else {**keys, WHOLE: fingerprint(WHOLE, ",".join(sorted(keys.values())))}
-    resumed = options.resumes.options.get("budgets", {}) if options.resumes else {}
+    resumed = options.resumes[0].options.get("budgets", {}) if options.resumes else {}
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof" / "ledger"
     return tuple(
         Purse(name, stack.enter_context(FileLedger.open(folder, print_, budget, budget=resumed.get(name))))
@@ -263,13 +263,12 @@ def _told_before(endpoint: Endpoint, purses: Sequence[Purse]) -> Iterator[str]:
 
 def _kept(endpoints: Sequence[Endpoint], options: CheckOptions) -> dict[str, object]:
     """What a run says of how it was asked for, so that it can be gone on with."""
-    before = options.resumes
     return {
         "profile": options.profile,
         "budget": str(options.budget) if options.budget else None,
         "endpoints": [endpoint.name for endpoint in endpoints],
         "live": options.live,
-        "resumes": [*before.options.get("resumes", []), before.id] if before else [],
+        "resumes": [run.id for run in options.resumes],
     }
 
 
@@ -290,6 +289,8 @@ def resumed(folder: Path, options: CheckOptions) -> tuple[list[Endpoint], CheckO
     endpoints = [endpoint for name in asked["endpoints"] for endpoint in resolve(name)]
     if spec_hashes(endpoints) != asked["specs"]:
         raise UsageError(f"{folder}: its contracts have changed since, so it cannot be gone on with: run it anew")
+    # One that was itself going on with another may have been cut off before it had remembered all of it.
+    chain = [run, *(load_run(Path(run.folder).parent / id) for id in asked["resumes"])]
     given = options.budget or (parse(asked["budget"]) if asked["budget"] else None)
     return endpoints, replace(
         options,
@@ -299,23 +300,23 @@ def resumed(folder: Path, options: CheckOptions) -> tuple[list[Endpoint], CheckO
         profile=asked["profile"],
         seed=run.seed,
         keep_bodies=asked["keep_bodies"],
-        resumes=run,
+        resumes=tuple(chain),
     )
 
 
-def _memory(endpoint: Endpoint, run: Run | None, ledger: Ledger | None) -> Memory | None:
-    """What an earlier run has heard of an endpoint, and what it had set aside."""
-    if run is None:
+def _memory(endpoint: Endpoint, runs: Sequence[Run], ledger: Ledger | None) -> Memory | None:
+    """What earlier runs have heard of an endpoint, and what they had set aside."""
+    if not runs:
         return None
-    heard = _heard_of(run, endpoint)
+    heard = [_heard_of(run, endpoint) for run in runs]
     family = f"{endpoint.name} "
     held = {}
     for reservation in ledger.pending() if ledger else ():
         by, _, name = reservation.why.partition(" ")
-        if by in (run.id, *run.options.get("resumes", ())) and name.startswith(family):
+        if by in {run.id for run in runs} and name.startswith(family):
             held[name] = reservation
-    written = (Path(run.folder) / FILE).stat().st_mtime
-    since = max(0.0, time.time() - written) + max((one.at + one.took for one in heard), default=0.0)
+    written = (Path(runs[0].folder) / FILE).stat().st_mtime
+    since = max(0.0, time.time() - written) + max((one.at + one.took for each in heard for one in each), default=0.0)
     return Memory.of(family, heard, since, held)
 
 

@@ -42,11 +42,17 @@ class Memory:
 
     @classmethod
     def of(
-        cls, family: str, exchanges: Iterable[Exchange], since: float, held: Mapping[str, Reservation]
+        cls, family: str, runs: Iterable[Iterable[Exchange]], since: float, held: Mapping[str, Reservation]
     ) -> Memory:
+        """What several runs have heard of the same calls: the one that got furthest with each knows most of it."""
         memory = cls(family=family, since=since, held=held)
-        for one in exchanges:
-            memory._heard.setdefault(_name(one), deque()).append(one)
+        for exchanges in runs:
+            heard: dict[Name, deque[Exchange]] = {}
+            for one in exchanges:
+                heard.setdefault(_name(one), deque()).append(one)
+            for name, queue in heard.items():
+                if len(queue) > len(memory._heard.get(name, ())):
+                    memory._heard[name] = queue
         return memory
 
     def recall(self, want: Exchange, *, paid: bool) -> Exchange | None:
