@@ -23,6 +23,7 @@ from wireproof.lifecycle import Status, is_final
 from wireproof.model import Does, Exchange, Finding, Kind, Severity
 from wireproof.secrets import Redactor
 from wireproof.spec.values import outputs_of
+from wireproof.wire.requests import at_host
 
 FLOOD = 0.2
 """Seconds: whoever polls faster than this, call after call, floods. Hosts ask for one to three."""
@@ -513,7 +514,7 @@ def _is_half_an_id(played: Played, seen: Seen) -> bool:
     if seen.asked is not None or not _is_stray(played, seen):
         return False
     templates = [op.request.path for op in played.trace.endpoint.operations.values() if "{job.id}" in op.request.path]
-    return any(_path(seen).startswith(path.partition("{job.id}")[0]) for path in templates)
+    return any(_path(seen).startswith(re.split(r"\{job\.id\}|\?", path)[0]) for path in templates)
 
 
 @rule("CLI011")
@@ -527,7 +528,7 @@ def links_are_followed_where_they_must_be(played: Played) -> Iterator[Finding]:
         for seen in job.news:
             operation = seen.operation
             link = links.get(operation.link or "") if operation and operation.follow == "link" else None
-            if operation and link and urlsplit(link).path != _path(seen):
+            if operation and link and at_host(link) != at_host(seen.exchange.call.url):
                 yield finding(
                     f"the client put the address of {operation.name} together by itself",
                     subject=operation.name,

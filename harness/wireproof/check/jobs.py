@@ -393,7 +393,7 @@ def a_failure_says_why(job: JobTrace) -> Iterator[Finding]:
         blank = bool(places) and all(isinstance(f.value, str) and not f.value.strip() for f in places)
         if shape is not None and blank and reading.alternative.means is Means.FAILED:
             yield _no_reason(seen, reading.alternative.evidence, shape.where, "an empty text")
-        elif not places and (proper := _with_reason(reading)) is not None:
+        elif not places and (proper := _with_reason(seen, reading)) is not None:
             # A word alone is not the documented form of a failure, and no promise says which form it takes here.
             yield _no_reason(seen, UNKNOWN, proper.where, "the state alone")
 
@@ -410,15 +410,13 @@ def _no_reason(seen: Seen, proof: Evidence, where: Where, actual: str) -> Findin
     )
 
 
-def _with_reason(reading: Reading) -> Alternative | None:
-    """The form with a reason that a failure should have, where it is told in the form of another state."""
-    chosen, operation = reading.alternative, reading.operation
+def _with_reason(seen: Seen, reading: Reading) -> Alternative | None:
+    """The form with a reason that a failure should have, where it is told in that of another state with that code."""
+    chosen, code = reading.alternative, seen.reply.status if seen.reply else 0
     if reading.status is not Status.FAILED or chosen is None or reading.word in chosen.states:
         return None
-    return next(
-        (a for a in operation.alternatives if reading.word in a.states and a.shape and "job.error" in names(a.shape)),
-        None,
-    )
+    here = [a for a in reading.operation.alternatives if reading.word in a.states and code in a.statuses]
+    return next((a for a in here if a.shape and "job.error" in names(a.shape)), None)
 
 
 @check(id="JOB015", reads=JobTrace, trips_on=("expired-at-once",))

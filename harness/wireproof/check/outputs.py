@@ -500,6 +500,44 @@ def the_balance_gets_back_what_failed(trace: Trace) -> Iterator[Finding]:
     )
 
 
+@check(id="MON005", reads=Trace, trips_on=("charges-twice",))
+def the_balance_falls_by_what_jobs_cost(trace: Trace) -> Iterator[Finding]:
+    """Where replies tell what is left on the account, each job takes away what it is said to cost.
+
+    Whoever trusts the cost that is told runs out of credits at half of his budget. Others may use the account at
+    the same time, so this is a question.
+    """
+    steps = list(_steps(trace))
+    odd = [(job, fell, cost) for job, fell, cost in steps if fell != cost]
+    if len(steps) < SPAN or len(odd) < len(steps):
+        return
+    _, fell, cost = odd[0]
+    price = trace.endpoint.price
+    yield finding(
+        f"the balance falls by {plain(fell)} for a job that costs {plain(cost)}; it was wrong each of {len(odd)} times",
+        subject="balance and cost",
+        severity=Severity.QUESTION,
+        where=price.where if price else trace.endpoint.where,
+        evidence=[_seq(job) for job, _, _ in odd[:3]],
+        expected=plain(cost),
+        actual=plain(fell),
+    )
+
+
+def _steps(trace: Trace) -> Iterator[tuple[JobTrace, Decimal, Decimal]]:
+    """By how much the balance fell from each job's submit to the next one's, and what that job costs.
+
+    Only as long as no job is over that may be given back, and where the balance fell at all."""
+    before: Decimal | None = None
+    for job in _own(trace):
+        if job.outcome is not Status.SUCCEEDED:
+            return
+        after, cost = _balance(job), _cost(job)
+        if before is not None and after is not None and cost is not None and after < before:
+            yield job, before - after, cost
+        before = after
+
+
 SPAN = 3
 """So many balances are needed to see a job fail between the first and the last of them."""
 

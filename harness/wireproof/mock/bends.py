@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_type_hints
-from urllib.parse import urlsplit
 
 from wireproof.lifecycle import Status
 from wireproof.mock.answer import Answer, Delivery
@@ -23,7 +22,7 @@ from wireproof.mock.jobs import Job
 from wireproof.model import Evidence, Kind, Problem
 from wireproof.spec.values import billed_of, by_canonical, effective
 from wireproof.wire.bodies import MISSING, Moment
-from wireproof.wire.requests import Asked, Breach
+from wireproof.wire.requests import Asked, Breach, at_host
 
 if TYPE_CHECKING:
     from wireproof.mock.scene import Scene
@@ -461,11 +460,22 @@ def say_frozen(past: Past, scene: Scene, job: Job | None, name: str, value: Any,
 
 
 @_bend("fact")
+def say_falling(
+    past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, fact: str, factor: str = "2"
+) -> Any:
+    """An amount is said to fall so many times as fast as it does; `factor` is a decimal number."""
+    if name != fact or not isinstance(value, Decimal):
+        return value
+    first: Decimal = past.notes.setdefault(name, value)
+    return first - (first - value) * Decimal(factor)
+
+
+@_bend("fact")
 def link_elsewhere(
     past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...], to: str
 ) -> Any:
     """These addresses lead to another host."""
-    return to + urlsplit(value).path if name in facts and isinstance(value, str) else value
+    return to + at_host(value) if name in facts and isinstance(value, str) else value
 
 
 @_bend("fact")
