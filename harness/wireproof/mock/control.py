@@ -163,8 +163,16 @@ class Control(Gate):
 
     def carry_out(self, route: Route, asked: Asked) -> Any:
         if route.before is not None:
-            asked = asked.at(route.before(self, asked))
-        return route.act(self, asked)
+            asked = asked.at(self.find_out(route, asked))
+        return self.do(route, asked)
+
+    def find_out(self, route: Route, asked: Asked) -> float:
+        """What the route has to know first."""
+        return route.before(self, asked) if route.before is not None else 0.0
+
+    def do(self, route: Route, asked: Asked) -> Any:
+        """What was asked for, as one step."""
+        return self.mock.at_once(lambda: route.act(self, asked))
 
     # ------------------------------------------------------------------------------ what it does
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from wireproof.lifecycle import Status
@@ -51,11 +51,14 @@ MOOD_KEY = "mood:"
 _MARKER = re.compile(rb"\[mood:([a-z0-9][a-z0-9._-]{0,63})\]")
 _NOBODY = "nobody"
 """Whose calls they are that carry no good key."""
-_KEPT_UPLOADS = 1000
+T = TypeVar("T")
 
 
 class Mock:
     """Serves contracts. State is the jobs, the accounts and the moods; everything else is a pure function."""
+
+    shared = False
+    """Whether jobs, accounts, time and seed belong to a store that others serve from, too."""
 
     def __init__(
         self,
@@ -100,14 +103,13 @@ class Mock:
         self.quick.forget()
 
     def _begin(self) -> None:
-        self.accounts: dict[str, Account] = {}
+        self.accounts: MutableMapping[str, Account] = {}
         self.moods = Moods(self.seed, self._general, self._known, self.counts)
         for name in set(self.keys.values()):
             self._mood_of_key(name)
         self.hurry = 0
         """So many of the next jobs work in no time: they are over before anybody sees them run."""
         self._staged: list[tuple[str, str, str]] = []
-        self._uploads: dict[str, tuple[str, int]] = {}
 
     # ------------------------------------------------------------------------------- the outside
 
@@ -120,7 +122,7 @@ class Mock:
 
     def holds(self, id: str) -> bool:
         """Whether a picture of that id would be its own: a job's, or one that was brought along."""
-        return self.memory.knows(id) or id in self._uploads
+        return self.memory.knows(id) or self.memory.upload(id) is not None
 
     def key(self, provider: str, role: str = "main") -> str:
         """A key that the mock takes. Each role is an account of its own; `mood:NAME` one that meets that mood."""
@@ -140,9 +142,16 @@ class Mock:
     def account(self, name: str) -> Account:
         """The account of that name; a new one has a deposit."""
         if name not in self.accounts:
-            stream = random.Random(f"{self.seed}:{name}")
-            self.accounts[name] = Account(name, self.deposit, chance=stream)
+            self.accounts[name] = Account(name, self.deposit, chance=self.stream(name))
         return self.accounts[name]
+
+    def stream(self, account: str) -> random.Random:
+        """The stream of chance that decides about an account's jobs, from its beginning."""
+        return random.Random(f"{self.seed}:{account}")
+
+    def at_once(self, act: Callable[[], T]) -> T:
+        """Carry something out as one step: nobody else changes meanwhile what it sees."""
+        return act()
 
     def stage(self, problem: str, operation: str, ticket: str = "") -> None:
         """Let the next call of an operation be answered with one of the host's problems. Where several mocks
@@ -472,9 +481,7 @@ class Mock:
             return scene.refuse(Kind.CONFLICT)
         number, account.uploads = account.uploads, account.uploads + 1
         id = spell(_UUID, random.Random(f"{self.seed}:{account.name}:upload:{number}:{scene.asked.job}"))
-        self._uploads[id] = account.name, number
-        if len(self._uploads) > _KEPT_UPLOADS:
-            del self._uploads[next(iter(self._uploads))]
+        self.memory.bring(id, account.name, number)
         scene.stored = {"id": id, "url": f"{scene.base.origin}{MEDIA}{id}-0.png"}
         return scene.plain()
 
@@ -493,8 +500,9 @@ class Mock:
         return replace(answer, operation="media", job=id)
 
     def _picture(self, job: Job | None, id: str, index: str, now: float) -> Answer:
-        if id in self._uploads:
-            data = picture(width=256, height=256, format="png", lines=("upload",), seed=self._uploads[id][1])
+        upload = self.memory.upload(id)
+        if upload is not None:
+            data = picture(width=256, height=256, format="png", lines=("upload",), seed=upload)
             return Answer(Reply(200, (("content-type", "image/png"),), data), rule="media.upload")
         known = job is not None and index.isascii() and index.isdigit() and job.outcome is Status.SUCCEEDED
         if not known or job is None or int(index[:6]) >= job.outputs:

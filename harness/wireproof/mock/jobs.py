@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from wireproof.lifecycle import Status
 from wireproof.model import Endpoint
@@ -83,6 +83,16 @@ _FOLD = 16 * _LINES
 """So many jobs are new before those that ended are booked as one sum."""
 
 
+_UPLOADS = 1000
+"""Pictures that were brought along, of which is known."""
+
+
+class Throws(Protocol):
+    """A stream of chance."""
+
+    def getrandbits(self, bits: int, /) -> int: ...
+
+
 class Entry(NamedTuple):
     """One line of an account's book."""
 
@@ -109,7 +119,7 @@ class Account:
     used_ids: set[str] = field(default_factory=set)
     calls: dict[str, deque[float]] = field(default_factory=dict)
     """Times of the calls that a limit counts, by the limit's name."""
-    chance: random.Random = field(default_factory=random.Random)
+    chance: Throws = field(default_factory=random.Random)
     """The stream that decides about its jobs, in the order in which they are taken."""
     _unbilled: int = 0
     """Jobs that run and will not be charged: when they end, the balance grows."""
@@ -271,9 +281,11 @@ class Memory:
         """Before this time nothing is to be forgotten. Clock seconds."""
         self._jobs: dict[str, Job | Lean] = {}
         self._order: deque[str] = deque()
+        self._uploads: dict[str, int] = {}
 
     def clear(self) -> None:
         """Forget everything."""
+        self._uploads.clear()
         self._jobs.clear()
         self._order.clear()
         self.due = -math.inf
@@ -307,6 +319,16 @@ class Memory:
 
     def knows(self, id: str) -> bool:
         return id in self._jobs
+
+    def bring(self, id: str, account: str, number: int) -> None:
+        """Remember a picture that an account brought along, and which of its pictures it is, from 0."""
+        self._uploads[id] = number
+        if len(self._uploads) > _UPLOADS:
+            del self._uploads[next(iter(self._uploads))]
+
+    def upload(self, id: str) -> int | None:
+        """The number of a picture that was brought along; None for any other id."""
+        return self._uploads.get(id)
 
     def lean(self, id: str) -> Lean | None:
         """The job of that id as the short cut keeps it; None where it is another kind, or unknown."""

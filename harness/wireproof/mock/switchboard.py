@@ -101,9 +101,9 @@ class Extension(asyncio.Protocol):
     def _told(self, number: int, before: bool, asked: Asked, highest: float) -> Any:
         route = ROUTES[number]
         try:
-            if before and route.before is not None:
-                return route.before(self._control, asked)
-            return route.act(self._control, asked.at(highest))
+            if before:
+                return self._control.find_out(route, asked)
+            return self._control.do(route, asked.at(highest))
         except Refused as refused:
             return refused
         except WireproofError as error:
