@@ -304,3 +304,18 @@ def test_the_workflow_waits_as_the_host_asks_and_stops_at_its_word() -> None:
     again = copy.deepcopy(wait["onFailure"][0])
     assert (again["type"], again["retryAfter"], again["retryLimit"]) == ("retry", 1, 600)
     assert flow["outputs"]["output"] == "$steps.result.outputs.output"
+
+
+def test_an_id_that_travels_in_the_query_is_a_parameter_of_the_query() -> None:
+    plain = one("segmind/p-image")
+    asking = plain.operations["status"]
+    asking = replace(asking, request=replace(asking.request, path="/v2/result?kind=image&id={job.id}"))
+    endpoint = replace(plain, operations={**plain.operations, "status": asking})
+    document = export.openapi(endpoint)
+    openapi_spec_validator.validate(document)
+    told = document["paths"]["/v2/result"]["get"]["parameters"]
+    assert [(p["name"], p["in"]) for p in told] == [("kind", "query"), ("id", "query")]
+    links = document["paths"]["/v2/p-image"]["post"]["responses"]["200"]["links"]
+    assert links["segmind_status"]["parameters"] == {"id": "$response.body#/request_id"}
+    wait = export.arazzo(endpoint)["workflows"][0]["steps"][1]
+    assert wait["parameters"] == [{"name": "id", "in": "query", "value": "$steps.submit.outputs.job"}]

@@ -367,3 +367,101 @@ def test_neither_the_key_nor_what_users_wrote_gets_into_a_draft(tmp_path: Path) 
 def test_a_recording_without_a_submit_is_refused() -> None:
     with pytest.raises(UsageError, match="no call of this recording started a job"):
         har.draft(RECORDING[-2:], provider="seen", read="2026-01-15")
+
+
+# ------------------------------------------------------------------------- documents of other manners
+
+MANNERS = sorted((Path(__file__).parent / "data" / "openapi").glob("*.yaml"))
+
+
+def of_manner(name: str, tmp_path: Path) -> tuple[Endpoint, drafting.Draft]:
+    document = openapi.read(Path(__file__).parent / "data" / "openapi" / f"{name}.yaml")
+    draft = openapi.draft(document, provider=name, read="2026-01-15")
+    drafting.write(draft, tmp_path / "specs")
+    return load(tmp_path / "specs" / draft.endpoint), draft
+
+
+@pytest.mark.parametrize("manner", [path.stem for path in MANNERS])
+def test_a_draft_of_any_manner_is_clean_of_mistakes_and_conforms_in_the_mock(manner: str, tmp_path: Path) -> None:
+    endpoint, _ = of_manner(manner, tmp_path)
+    assert [f.says for f in lint([endpoint]) if f.severity is Severity.VIOLATION] == []
+    verdict, _ = conform(endpoint, embedded(endpoint), profile="quick")
+    assert verdict.summary.jobs
+    assert [f.says for f in verdict.findings] == []
+
+
+def test_an_id_in_the_query_is_asked_after_and_told_there(tmp_path: Path) -> None:
+    endpoint, _ = of_manner("query", tmp_path)
+    status = endpoint.doing(Does.STATUS)
+    assert status is not None and status.request.path == "/v2/get_result?id={job.id}"
+
+
+def test_a_job_told_one_level_down_is_found_there_and_not_in_the_envelopes_id(tmp_path: Path) -> None:
+    endpoint, _ = of_manner("nested", tmp_path)
+    submit, status = endpoint.doing(Does.SUBMIT), endpoint.doing(Does.STATUS)
+    assert submit is not None and status is not None and submit.alternatives[0].shape is not None
+    places = submit.alternatives[0].shape.schema["properties"]
+    assert "is" not in places["request_id"]
+    assert places["data"]["properties"]["task_id"]["is"] == "job.id"
+    assert places["data"]["properties"]["task_status"]["is"] == "job.state"
+
+
+def test_one_form_for_each_state_is_told_apart_by_what_it_holds(tmp_path: Path) -> None:
+    endpoint, draft = of_manner("queue", tmp_path)
+    status = endpoint.doing(Does.STATUS)
+    assert status is not None
+    assert [reply.states for reply in status.alternatives] == [("waiting", "firing"), ("fired",), ("cracked",)]
+    assert {word: state.status for word, state in endpoint.provider.states.items()} == {
+        "waiting": Status.QUEUED,
+        "firing": Status.RUNNING,
+        "fired": Status.SUCCEEDED,
+        "cracked": Status.FAILED,
+    }
+    assert "states: what 'fired' means is not known; succeeded is a placeholder." in draft.unknowns
+
+
+def test_headers_that_say_where_and_when_to_ask_are_drafted(tmp_path: Path) -> None:
+    endpoint, _ = of_manner("queue", tmp_path)
+    submit = endpoint.doing(Does.SUBMIT)
+    assert submit is not None
+    assert {(h.name, h.value) for h in submit.alternatives[0].headers} == {
+        ("retry-after", "retry.after"),
+        ("location", "link.status"),
+    }
+
+
+def test_a_range_of_codes_stands_for_its_first(tmp_path: Path) -> None:
+    endpoint, _ = of_manner("queue", tmp_path)
+    assert endpoint.provider.problems["invalid"].statuses == (400,)
+    assert endpoint.provider.problems["invalid"].shape is not None
+
+
+def test_a_default_that_breaks_its_own_bounds_is_left_out_and_told(tmp_path: Path) -> None:
+    endpoint, draft = of_manner("queue", tmp_path)
+    assert not endpoint.parameters["size.width"].has_default
+    assert "parameter size.width: its default, 0, breaks its own rules; it is left out." in draft.unknowns
+
+
+def test_a_host_that_only_calls_back_says_so_and_promises_no_picture(tmp_path: Path) -> None:
+    endpoint, draft = of_manner("webhook", tmp_path)
+    assert endpoint.outputs.count == 0
+    assert any(says.startswith("outputs: no reply") for says in draft.unknowns)
+    assert any(says.startswith("story:") and "calls back" in says for says in draft.unknowns)
+    assert any("multipart/form-data" in says for says in draft.unknowns)
+    assert any("oauth2" in says for says in draft.unknowns)
+    assert endpoint.parameters["paper"].schema["enum"] == ["rough", "fine"]
+    assert endpoint.parameters["notify.callbackUrl"].calls_out
+
+
+def test_a_document_whose_references_branch_without_end_is_cut_off_soon() -> None:
+    wide: dict[str, Any] = copy.deepcopy(DOCUMENT)
+    schemas = wide["components"]["schemas"]
+    for level in range(12):
+        schemas[f"L{level}"] = {
+            "type": "object",
+            "properties": {f"p{i}": {"$ref": f"#/components/schemas/L{level + 1}"} for i in range(8)},
+        }
+    schemas["L12"] = {"type": "string"}
+    schemas["Ask"]["properties"]["wide"] = {"$ref": "#/components/schemas/L0"}
+    draft = openapi.draft(wide, provider="dreams", read="2026-01-15")
+    assert "prompt" in draft.files[draft.endpoint]

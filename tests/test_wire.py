@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -324,3 +325,18 @@ def test_the_cadence_grows_to_its_bound_where_the_contract_says_so() -> None:
     waits = [contract_cadence(endpoint.provider.poll, n) for n in range(12)]
     assert waits[:3] == [1.0, 1.0, 1.5]
     assert max(waits) == 10.0
+
+
+def test_an_id_that_travels_in_the_query_is_recognised_there_and_only_there() -> None:
+    endpoint = ENDPOINTS[0]
+    status = endpoint.doing(Does.STATUS)
+    assert status is not None
+    asking = replace(status, request=replace(status.request, path="/v1/result?kind=image&id={job.id}"))
+    changed = replace(endpoint, operations={**endpoint.operations, status.name: asking})
+    call = requests.build(changed, asking, "https://a.test/prefix", job="a b/c&d")
+    assert call.url == "https://a.test/prefix/v1/result?kind=image&id=a%20b%2Fc%26d"
+    [asked] = requests.recognise(changed, call, "/prefix")
+    assert (asked.operation.name, asked.job) == (status.name, "a b/c&d")
+    for url in ("/v1/result", "/v1/result?id=x", "/v1/result?kind=video&id=x", "/v1/result?kind=image&id="):
+        assert requests.recognise(changed, Call("GET", f"https://a.test{url}")) == ()
+    assert requests.recognise(changed, Call("GET", "https://a.test/v1/result?extra=1&id=x&kind=image"))[0].job == "x"

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jsonschema_rs
 
@@ -131,7 +132,28 @@ def _addresses(endpoints: Sequence[Endpoint]) -> dict[tuple[str, str], _Group]:
 
 
 def _path(endpoint: Endpoint, operation: Operation) -> str:
-    return operation.request.path.replace("{model}", endpoint.slug).replace("{job.id}", "{job_id}")
+    path = operation.request.path.partition("?")[0]
+    return path.replace("{model}", endpoint.slug).replace("{job.id}", "{job_id}")
+
+
+def _parameters(endpoint: Endpoint, operation: Operation) -> list[Json]:
+    """What has to be filled in, in the path or in the query."""
+    path, _, query = operation.request.path.partition("?")
+    made = [_job_id(endpoint.provider, "job_id", "path")] if "{job.id}" in path else []
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if value == "{job.id}":
+            made.append(_job_id(endpoint.provider, name, "query"))
+        else:
+            made.append({"name": name, "in": "query", "required": True, "schema": {"const": value}})
+    return made
+
+
+def _asked_by(operation: Operation) -> Json:
+    """Where the id of a job travels: the name and the place of the parameter; empty where it is in the body."""
+    path, _, query = operation.request.path.partition("?")
+    if "{job.id}" in path:
+        return {"name": "job_id", "in": "path"}
+    return next(({"name": n, "in": "query"} for n, value in parse_qsl(query) if value == "{job.id}"), {})
 
 
 def _server(endpoint: Endpoint) -> str:
@@ -160,15 +182,15 @@ def _security(provider: Provider) -> Json:
 
 def _operation(book: _Book, endpoints: Sequence[Endpoint], group: _Group) -> Json:
     first, operation = group.asked[0]
-    path = _path(first, operation)
     made: Json = {
         "operationId": group.id,
         "summary": " / ".join(dict.fromkeys(op.says or op.name for _, op in group.asked)),
         "tags": list(dict.fromkeys(e.provider.name for e, _ in group.asked)),
         "security": [{first.provider.name: []}] if operation.auth else [],
     }
-    if "{job_id}" in path:
-        made["parameters"] = [_job_id(first.provider)]
+    parameters = _parameters(first, operation)
+    if parameters:
+        made["parameters"] = parameters
     body = _body(book, group)
     if body:
         made["requestBody"] = body
@@ -180,13 +202,13 @@ def _operation(book: _Book, endpoints: Sequence[Endpoint], group: _Group) -> Jso
     return made
 
 
-def _job_id(provider: Provider) -> Json:
+def _job_id(provider: Provider, name: str, place: str) -> Json:
     schema: Json = {"type": "string", "minLength": 1}
     if provider.id_pattern:
         schema = {"type": "string", "examples": [spell(provider.id_pattern, random.Random(provider.name))]}
     return {
-        "name": "job_id",
-        "in": "path",
+        "name": name,
+        "in": place,
         "required": True,
         "description": "The id that the job was given.",
         "schema": schema,
@@ -629,8 +651,9 @@ def _links(
 def _link(endpoint: Endpoint, endpoints: Sequence[Endpoint], target: Operation, job: str) -> Json:
     group = _addresses(endpoints)[target.request.method, _path(endpoint, target)]
     made: Json = {"operationId": group.id, "description": target.says}
-    if "{job.id}" in target.request.path:
-        made["parameters"] = {"job_id": job}
+    asked_by = _asked_by(target)
+    if asked_by:
+        made["parameters"] = {asked_by["name"]: job}
     body = body_of(target, {}, job)
     if body is not None:
         made["requestBody"] = body
@@ -879,8 +902,9 @@ def _ask(endpoint: Endpoint, chosen: Sequence[Endpoint], operation: Operation) -
     """A step that asks after the job that the first step started."""
     job = f"$steps.{next(op.name for op in endpoint.operations.values() if op.does is Does.SUBMIT)}.outputs.job"
     step = _step(endpoint, chosen, operation)
-    if "{job.id}" in operation.request.path:
-        step["parameters"] = [{"name": "job_id", "in": "path", "value": job}]
+    asked_by = _asked_by(operation)
+    if asked_by:
+        step["parameters"] = [{**asked_by, "value": job}]
     body = body_of(operation, {}, job)
     if body is not None:
         step["requestBody"] = {"contentType": "application/json", "payload": body}

@@ -73,6 +73,8 @@ def _typical(schema: Mapping[str, Any], name: str) -> Any:
     for keyword in ("examples", "enum"):
         if keyword in schema:
             return schema[keyword][0]
+    if "type" not in schema and schema.get("anyOf"):
+        return _typical(schema["anyOf"][0], name)
     kind = types(schema)[0]
     if kind == "boolean":
         return False
@@ -82,7 +84,10 @@ def _typical(schema: Mapping[str, Any], name: str) -> Any:
         count = max(1, schema.get("minItems", 1))
         return _items(schema, name, count)
     if kind == "object":
-        return {}
+        inner = schema.get("properties", {})
+        return {key: _typical(inner.get(key, {}), f"{name}.{key}") for key in schema.get("required", ())}
+    if schema.get("format") == "uuid":
+        return "a1c88bd9-1e4c-47c2-9ed8-b4d5c8962f61"
     if schema.get("format") == "uri":
         return f"https://example.com/{name.replace('.', '-')}.png"
     text = "a lighthouse on a cliff at dusk"

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_type_hints
-from urllib.parse import urlsplit
 
 from wireproof.lifecycle import Status
 from wireproof.mock.answer import Answer, Delivery
@@ -30,6 +29,7 @@ from wireproof.model import Kind, Reply
 from wireproof.spec.values import by_canonical, drawn_size
 from wireproof.wire import requests
 from wireproof.wire.bodies import MISSING, Moment
+from wireproof.wire.requests import at_host
 
 if TYPE_CHECKING:
     from wireproof.mock.scene import Scene
@@ -326,13 +326,13 @@ def foreign_links(
     strike: Strike, name: str, value: Any, *, to: str = "https://elsewhere.invalid", names: tuple[str, ...] = LINKS
 ) -> Any:
     """Links that lead to another host."""
-    return to + urlsplit(value).path if name in names and isinstance(value, str) else value
+    return to + at_host(value) if name in names and isinstance(value, str) else value
 
 
 @_fault(Bends.FACTS)
 def relative_links(strike: Strike, name: str, value: Any, *, names: tuple[str, ...] = LINKS) -> Any:
     """Links without scheme and host."""
-    return urlsplit(value).path if name in names and isinstance(value, str) else value
+    return at_host(value) if name in names and isinstance(value, str) else value
 
 
 @_fault(Bends.FACTS)

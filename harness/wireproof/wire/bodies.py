@@ -82,7 +82,8 @@ def _is_there(node: Mapping[str, Any], lookup: Lookup, values: Values, item: int
 
 
 def spoken(value: Any, node: Mapping[str, Any]) -> Any:
-    """A value as the place it stands in wants it: amounts as numbers or text, moments as ISO 8601 or seconds."""
+    """A value as the place it stands in wants it: amounts as numbers or text, moments as ISO 8601 or seconds,
+    progress in percent or as a share of one."""
     if isinstance(value, Decimal):
         return (
             f"{value:f}"
@@ -93,6 +94,8 @@ def spoken(value: Any, node: Mapping[str, Any]) -> Any:
         if node.get("type") in ("integer", "number"):
             return int(value.seconds) if node["type"] == "integer" else value.seconds
         return datetime.fromtimestamp(value.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if node.get("is") == "job.progress" and node.get("maximum") == 1 and isinstance(value, int):
+        return value / 100  # a share of the whole, where the contract says so, and not a percentage
     return value
 
 

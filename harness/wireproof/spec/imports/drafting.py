@@ -108,6 +108,9 @@ VALUES: Mapping[str, str] = {
 }
 """Usual names of places in a reply to what stands there."""
 
+HEADERS: Mapping[str, str] = {"retry-after": "retry.after", "location": "link.status"}
+"""Usual headers of a reply to what they carry."""
+
 IDS = ("id", "job_id", "request_id", "task_id", "prediction_id", "generation_id", "task_uuid")
 OUTPUTS = (
     "output",
@@ -197,11 +200,14 @@ def states(words: Sequence[str], note: str) -> tuple[Tree, list[str]]:
     """State words with the canonical status of each, and what could not be told of them."""
     found: Tree = {}
     trouble: list[str] = []
+    told: set[str | None] = set()
     for word in words:
-        status = STATES.get(re.sub(r"[^a-z]", "", word.lower()))
+        status = STATES.get(_bare(word))
         if status is None:
-            trouble.append(f"states: what {word!r} means is not known; running is a placeholder.")
-            found[word] = {"status": "running", "evidence": unsaid("What this word means is not known.")}
+            status = _placeholder(word, {STATES.get(_bare(known)) for known in words} | told)
+            told.add(status)
+            trouble.append(f"states: what {word!r} means is not known; {status} is a placeholder.")
+            found[word] = {"status": status, "evidence": unsaid("What this word means is not known.")}
         else:
             found[word] = {"status": status, "evidence": guessed(note)}
     first = next((s for s in ("queued", "throttled", "running") if any(v["status"] == s for v in found.values())), "")
@@ -210,6 +216,17 @@ def states(words: Sequence[str], note: str) -> tuple[Tree, list[str]]:
             entry["initial"] = True
             break
     return found, trouble
+
+
+def _bare(word: str) -> str:
+    return re.sub(r"[^a-z]", "", word.lower())
+
+
+def _placeholder(word: str, told: set[str | None]) -> str:
+    """A status for a word that nobody knows: at work, unless no other word says how a job ends."""
+    if word.lower().endswith("ing"):
+        return "running"
+    return next((status for status in ("succeeded", "failed") if status not in told), "running")
 
 
 AT_WORK = ("queued", "throttled", "running")
@@ -283,8 +300,13 @@ def silence(kind: str) -> Tree:
 
 
 def gaps(unknowns: Sequence[str]) -> Tree:
-    """The unknowns as gaps of the contract, so that they stay in sight."""
-    return {f"fill-in-{number}": {"says": says, "evidence": "nobody"} for number, says in enumerate(unknowns, start=1)}
+    """The unknowns as gaps of the contract, each under its topic, so that they stay in sight."""
+    made: Tree = {}
+    for says in unknowns:
+        topic = name(says.partition(":")[0])
+        same = sum(1 for other in made if re.fullmatch(rf"{re.escape(topic)}(-[0-9]+)?", other))
+        made[f"{topic}-{same + 1}" if same else topic] = {"says": says, "evidence": "nobody"}
+    return made
 
 
 def sources(title: str, url: str, read: str, confidence: str) -> Tree:

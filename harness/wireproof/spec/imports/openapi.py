@@ -23,7 +23,7 @@ from wireproof.spec.imports.drafting import Draft, Tree, guessed, sentence, snak
 
 MOST_BYTES = 16 << 20
 MOST_NODES = 20_000
-"""Schema nodes that one draft follows: references may make a small document endless."""
+"""Nodes that one schema is followed for: references may make a small document endless."""
 DEEPEST = 12
 
 STANDARD = "OpenAPI"
@@ -43,17 +43,17 @@ def read(path: Path) -> Tree:
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise UsageError(f"{path} is no OpenAPI 3 document: it does not begin with `openapi: 3.…`")
     if _is_too_much(document):
-        raise UsageError(f"{path} holds more than {MOST_NODES} values, aliases written out: it is no honest document")
+        raise UsageError(f"{path} holds more than {MOST_VALUES} values, aliases written out: it is no honest document")
     return document
 
 
-MOST_NODES = 2_000_000
+MOST_VALUES = 2_000_000
 """Aliases of YAML can make a short file endless; so many values no document needs."""
 
 
 def _is_too_much(document: Any) -> bool:
     """Whether a walk over the document would not come to an end in good time."""
-    left, waiting = MOST_NODES, [document]
+    left, waiting = MOST_VALUES, [document]
     while waiting and left > 0:
         node = waiting.pop()
         left -= 1
@@ -117,6 +117,8 @@ class _Book:
 
     document: Mapping[str, Any]
     followed: int = 0
+    """Nodes of the schema that is being followed."""
+    altogether: int = 0
 
     def follow(self, node: Any) -> Tree:
         """The node itself, or what it refers to inside the document; empty where that leads nowhere."""
@@ -138,8 +140,9 @@ class _Book:
 
     def schema(self, node: Any, depth: int = 0) -> Tree:
         """A schema with references and `allOf` put in, as far as `DEEPEST` and `MOST_NODES` allow."""
-        self.followed += 1
-        if depth > DEEPEST or self.followed > MOST_NODES:
+        self.followed = self.followed + 1 if depth else 0
+        self.altogether += 1
+        if depth > DEEPEST or self.followed > MOST_NODES or self.altogether > MOST_VALUES:
             return {}
         plain = self.follow(node)
         for part in plain.pop("allOf", ()):
@@ -225,14 +228,38 @@ class _Operation:
     def replies(self) -> dict[int, tuple[str, Any, str]]:
         """Status code to media type, schema and description."""
         found: dict[int, tuple[str, Any, str]] = {}
-        for code, node in (self.node.get("responses") or {}).items():
+        for code, node in self._responses():
             reply = self.book.follow(node)
             content = reply.get("content") or {}
             media = next((m for m in content if "json" in m), next(iter(content), ""))
-            if str(code).isdigit():
-                schema = self.book.follow(content.get(media)).get("schema")
-                found[int(code)] = str(media), schema, sentence(reply.get("description"))
+            schema = self.book.follow(content.get(media)).get("schema")
+            found[code] = str(media), schema, sentence(reply.get("description"))
         return found
+
+    def _responses(self) -> Iterator[tuple[int, Any]]:
+        """The replies by code: a range (`4XX`) stands under its first code, unless that has a reply of its own."""
+        listed = self.node.get("responses")
+        told = {str(code): node for code, node in listed.items()} if isinstance(listed, Mapping) else {}
+        for code, node in told.items():
+            if re.fullmatch(r"[1-5][0-9]{2}", code):
+                yield int(code), node
+            elif re.fullmatch(r"[1-5](XX|xx)", code) and f"{code[0]}00" not in told:
+                yield int(f"{code[0]}00"), node
+
+    def headers(self, code: int) -> Tree:
+        """What the headers of a reply probably carry, in the words of a contract."""
+        reply = self.book.follow(dict(self._responses()).get(code))
+        named = {str(name).lower(): self.book.follow(node) for name, node in (reply.get("headers") or {}).items()}
+        made: Tree = {}
+        for name, word in drafting.HEADERS.items():
+            if name in named:
+                kind = self.book.schema(named[name].get("schema")).get("type")
+                made[name] = {
+                    "is": word,
+                    "type": kind if kind in ("integer", "number") else "string",
+                    "evidence": guessed(f"That it stands here is guessed from the name {name}."),
+                }
+        return made
 
     def good(self) -> dict[int, Tree]:
         """The JSON replies that mean success, references followed."""
@@ -293,13 +320,20 @@ def _same_reply(a: _Operation, b: _Operation) -> bool:
 
 
 def _has_id(op: _Operation) -> bool:
-    return any(snake(name) in drafting.IDS for schema in op.good().values() for name in schema.get("properties", {}))
+    return any(
+        snake(name) in drafting.IDS
+        for schema in op.good().values()
+        for level in shapes.levels(schema)
+        for name in level
+    )
 
 
 def _state_place(schema: Tree) -> Tree | None:
-    for key, child in schema.get("properties", {}).items():
-        if drafting.VALUES.get(snake(key)) == "job.state":
-            return dict(child)
+    for form in _forms(schema):
+        for level in shapes.levels(form):
+            for key, child in level.items():
+                if drafting.VALUES.get(snake(key)) == "job.state":
+                    return dict(child)
     return None
 
 
@@ -319,6 +353,7 @@ class _Work:
     problems: Tree = field(default_factory=dict)
     shapes: Tree = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
+    good: list[Tree] = field(default_factory=list)
 
     def draft(self, read: str) -> Draft:
         info = self.book.document.get("info") or {}
@@ -328,7 +363,10 @@ class _Work:
         operations = self._operations()
         parameters, canonical = self._parameters()
         states = self._states()
+        for operation in operations.values():
+            self._by_state(list(operation["replies"].values()), states)
         drafting.conditioned(self.shapes, states)
+        outputs = self._outputs()
         self._silences()
         protocol: Tree = {
             "kind": "protocol",
@@ -358,7 +396,7 @@ class _Work:
             "sources": told,
             "evidence": "import",
             "parameters": parameters,
-            "outputs": {"format": {"any_of": ["png", "jpeg", "webp"], "evidence": unsaid("The format is not stated.")}},
+            "outputs": outputs,
         }
         model: Tree = {
             "kind": "model",
@@ -368,6 +406,17 @@ class _Work:
             "parameters": canonical,
         }
         return self._files(protocol, binding, model)
+
+    def _outputs(self) -> Tree:
+        form = {"any_of": ["png", "jpeg", "webp"], "evidence": unsaid("The format is not stated.")}
+        pictures = any(reply.get("media") == "image" for reply in self.good)
+        if pictures or '"output.' in json.dumps(self.shapes):
+            return {"format": form}
+        self._unknown(
+            "outputs: no reply has a place that looks like a picture's address; "
+            "mark it in its shape (`is: output.url`), and let count be 1."
+        )
+        return {"format": form, "count": 0}
 
     def _files(self, protocol: Tree, binding: Tree, model: Tree) -> Draft:
         def head(kind: str) -> list[str]:
@@ -444,6 +493,10 @@ class _Work:
             if scheme.get("type") == "http":
                 kind = str(scheme.get("scheme") or "bearer")
                 return {"header": "Authorization", "prefix": f"{kind.capitalize()} ", "env": env}
+            if scheme.get("type") in ("oauth2", "openIdConnect"):
+                self._unknown(f"auth: how a token is got ({scheme['type']}) is not carried over.")
+                proof = guessed("A token of OAuth 2 usually travels so.")
+                return {"header": "Authorization", "prefix": "Bearer ", "env": env, "evidence": proof}
         self._unknown("auth: the document does not say how a key is presented.")
         return {"header": "Authorization", "prefix": "Bearer ", "env": env, "evidence": unsaid("Not stated.")}
 
@@ -504,9 +557,13 @@ class _Work:
             self._unknown(f"parameter {key}: which of its own entries must be given is not carried over.")
         if required:
             made["required"] = True
+        if "default" in made and not shapes.allows(made, made["default"]):
+            self._unknown(
+                f"parameter {key}: its default, {made.pop('default')!r}, breaks its own rules; it is left out."
+            )
         if (
             re.search(r"webhook|callback", key, re.IGNORECASE)
-            and "events" not in key.lower()
+            and not re.search(r"event|secret|token|header", key, re.IGNORECASE)
             and made.get("type") != "array"
         ):
             made["calls_out"] = True
@@ -524,8 +581,11 @@ class _Work:
             if cancel:
                 made["cancel"] = self._ask(cancel, "cancel")
         else:
+            called = self.submit.node.get("callbacks") or self.book.document.get("webhooks")
+            by_webhook = " The host calls back with the result, which a contract cannot say yet." if called else ""
             self._unknown(
                 "story: no call that asks after a job was found; the reply is drafted as holding the pictures."
+                + by_webhook
             )
         for kind, code in drafting.NEEDED.items():
             if not any(entry["kind"] == kind for entry in self.problems.values()):
@@ -562,7 +622,6 @@ class _Work:
         path = op.path.replace(f"{{{name}}}", "{job.id}")
         if "{job.id}" not in path:
             path = f"{path}?{name}={{job.id}}"
-            self._unknown(f"{does}: the id travels in the query ({name}); the mock knows ids in the path only.")
         linked = does == "status" and any("link.status" in json.dumps(shape) for shape in self.shapes.values())
         made: Tree = {
             "does": does,
@@ -577,7 +636,12 @@ class _Work:
 
     def _cancel(self, status: _Operation) -> _Operation | None:
         ends = (f"{status.path}/cancel", f"{status.path}:cancel")
-        return next((op for op in self.book.operations() if op.method in ("POST", "PUT") and op.path in ends), None)
+        for op in self.book.operations():
+            says = f"{op.id} {op.node.get('summary') or ''}".lower()
+            by_delete = op.method == "DELETE" and op.path == status.path and "cancel" in says
+            if by_delete or op.method in ("POST", "PUT") and op.path in ends:
+                return op
+        return None
 
     def _replies(self, op: _Operation, means: str) -> Tree:
         """One alternative for each form of a good reply; forms are told apart by what only they have."""
@@ -592,11 +656,31 @@ class _Work:
             foreign = sorted(others - set(form.get("properties", {})))
             status = codes[0] if len(codes) == 1 else codes
             reply: Tree = {"status": status, "means": means, "body": name}
+            headers = op.headers(codes[0])
+            reply |= {"headers": headers} if headers else {}
             if len(forms) > 1:
                 apart = {"having": [f"/{own[0]}"]} if number and own else {"lacking": [f"/{key}" for key in foreign]}
                 reply |= apart
             replies[means if not number else f"{means}-{number + 1}"] = reply
-        return replies or {means: self._unread(op, means)}
+        replies = replies or {means: self._unread(op, means)}
+        self.good += replies.values()
+        return replies
+
+    def _by_state(self, replies: Sequence[Tree], states: Tree) -> None:
+        """Give each of several forms of a reply the states that it can tell of, by what it holds."""
+        held = [json.dumps(self.shapes.get(str(reply.get("body")), {})) for reply in replies]
+        ends = {"succeeded": ["output." in text for text in held], "failed": ["job.error" in text for text in held]}
+        if len(replies) < 2 or not all('"job.state"' in text for text in held) or not any(ends["succeeded"]):
+            return
+        for number, reply in enumerate(replies):
+            mine = [status for status, there in ends.items() if there[number]]
+            reply["states"] = [
+                word
+                for word, state in states.items()
+                if (state["status"] in mine if mine else not any(ends.get(str(state["status"]), ())))
+            ]
+            for apart in ("having", "lacking"):
+                reply.pop(apart, None)
 
     def _unread(self, op: _Operation, means: str) -> Tree:
         codes = [code for code in op.replies() if 200 <= code < 300] or [200]
@@ -625,6 +709,8 @@ class _Work:
             entry = drafting.problem(kind, code, body, guessed("The code is documented, its meaning is guessed."))
             if says:
                 entry["says"] = says
+            headers = op.headers(code)
+            entry |= {"headers": headers} if headers else {}
             named.append(self._enter(kind, code, entry))
         return list(dict.fromkeys(named))
 

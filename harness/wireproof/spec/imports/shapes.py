@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import jsonschema_rs
+
 from wireproof.spec.imports import drafting
 from wireproof.spec.imports.drafting import Tree, guessed, snake
 
@@ -61,13 +63,41 @@ def shape(schema: Tree, means: str, unknown: Unknown, words: list[str]) -> Tree:
     made = fragment(schema)
     if made.get("type") == ["object", "null"] or "properties" in made:
         made["type"] = "object"
-    _mark(made, means, unknown, words, top=True)
+    _mark(made, means, unknown, words, top=True, home=_home(made))
     return made
 
 
-def _mark(node: Tree, means: str, unknown: Unknown, words: list[str], *, top: bool) -> None:
+def levels(schema: Tree) -> list[Tree]:
+    """The places of a reply where a job may be told of: its own, and those of the objects right within it."""
+    own = schema.get("properties") or {}
+    return [own, *(child["properties"] for child in own.values() if child.get("properties"))]
+
+
+def _home(node: Tree) -> Tree:
+    """The level on which the id of the job stands: where its state does, else the first that has one."""
+    within = levels(node)
+    stated = (level for level in within if any(drafting.VALUES.get(snake(key)) == "job.state" for key in level))
+    named = (level for level in within if any(snake(key) in drafting.IDS for key in level))
+    for level in (*stated, *named):
+        if any(snake(key) in drafting.IDS for key in level):
+            return level
+    return {}
+
+
+def allows(fragment: Tree, value: object) -> bool:
+    """Whether a parameter's own rules allow a value. What is no sound schema allows everything."""
+    rules = {
+        key: rule for key, rule in fragment.items() if key in (*drafting.KEYWORDS, "type", "enum", "const", "anyOf")
+    }
+    try:
+        return bool(jsonschema_rs.is_valid({k: v for k, v in rules.items() if k != "default"}, value))
+    except ValueError:
+        return True
+
+
+def _mark(node: Tree, means: str, unknown: Unknown, words: list[str], *, top: bool, home: Tree) -> None:
     for key, child in node.get("properties", {}).items():
-        meaning = _meaning(snake(key), child, means, top)
+        meaning = _meaning(snake(key), child, means, node["properties"] is home)
         if meaning == "each":
             child["each"] = "output"
             child["items"] = {**child["items"], "is": "output.url", "evidence": _named(key)}
@@ -77,10 +107,12 @@ def _mark(node: Tree, means: str, unknown: Unknown, words: list[str], *, top: bo
             child.pop("default", None)
             if meaning == "job.state":
                 words += [word for word in child.pop("enum", []) if isinstance(word, str) and word]
+        elif "properties" in child and means != "problem" and snake(key) in ("error", "failure"):
+            _mark_error(child["properties"])
         elif "properties" in child:
-            _mark(child, means, unknown, words, top=False)
+            _mark(child, means, unknown, words, top=False, home=home)
         elif "properties" in (child.get("items") or {}):
-            _mark(child["items"], means, unknown, words, top=False)
+            _mark(child["items"], means, unknown, words, top=False, home=home)
             inside = [str(one.get("is", "")) for one in child["items"]["properties"].values()]
             if means == "problem" or any(word.startswith("output.") for word in inside):
                 child["each"] = "problem" if means == "problem" else "output"
@@ -90,6 +122,14 @@ def _mark(node: Tree, means: str, unknown: Unknown, words: list[str], *, top: bo
         node["required"] = kept
     if lost and means != "problem":
         unknown(f"reply: {', '.join(lost)} must be there by the document; not demanded until its meaning is filled in.")
+
+
+def _mark_error(inside: Tree) -> None:
+    """What an object that tells why a job failed holds: its text and its code."""
+    text = next((key for key in inside if snake(key) in drafting.MESSAGES), "")
+    for key, word in ((text, "job.error"), ("code", "job.error_code")):
+        if "string" in str(inside.get(key, {}).get("type", "")):
+            inside[key] |= {"is": word, "evidence": _named(f"error.{key}")}
 
 
 def _named(key: str) -> Tree:

@@ -125,10 +125,12 @@ def a_state_that_no_reply_can_carry(endpoint: Endpoint) -> Iterator[Finding]:
     """No reply of any operation may carry this state word, or a status is shown under a word that is none.
 
     Nobody can ever see such a state, so everything the contract says of it is idle. Example: CANCELED among
-    the states, while the status reply lists all states but this one.
+    the states, while the status reply lists all states but this one. Where no operation asks after a job, the
+    states only name how it can end.
     """
     provider = endpoint.provider
-    replies = [one for op in endpoint.operations.values() for one in op.alternatives]
+    asked = any(op.does.asks for op in endpoint.operations.values())
+    replies = [one for op in endpoint.operations.values() for one in op.alternatives if asked]
     for state in provider.states.values():
         if replies and not any(_carries(one, state) for one in replies):
             yield found(
@@ -178,6 +180,8 @@ def a_problem_that_no_operation_uses(endpoint: Endpoint) -> Iterator[Finding]:
     """
     provider = endpoint.provider
     used = {name for op in endpoint.operations.values() for name in op.problems}
+    if not any(op.does.asks for op in endpoint.operations.values()):
+        used.add(provider.retention.after)  # nobody can ask after a job, so none can be told that it is gone
     for problem in provider.problems.values():
         if problem.name not in used:
             yield found(
