@@ -851,7 +851,7 @@ def _rehearse(endpoint: Endpoint, mock: Mock, driver: Driver, stage: Stage) -> N
     values = cases.base(endpoint)
     for label, more in (("hurried", {}), *((f"hurried-{g.status.value}", g.parameters) for g in endpoint.provocations)):
         mock.hurry = 1
-        driver.run([stories.whole_job(stage, label, {**values, **more}, "a job that is over at once")])
+        driver.run([stories.whole_job(stage, label, {**values, **more}, stories.HURRIED)])
     for operation in endpoint.operations.values():
         for name in operation.problems:
             if (operation.name, name) in met or not (operation.does.bills or operation.does.asks):

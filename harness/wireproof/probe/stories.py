@@ -18,6 +18,9 @@ from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
 EARLY = "result asked for early"
 """Purpose of asking for a result before it can be there: hosts differ in what they answer."""
 
+HURRIED = "a job that is over at once"
+"""Purpose of a job for which the embedded mock was told to hurry."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
