@@ -123,6 +123,24 @@ def _endpoint(e: Endpoint) -> str:
     return f"| `{e.name}` | {e.title} | {e.model.capability} | {len(e.parameters)} | {operations} |"
 
 
+SCORE = re.compile(r"(<!-- score -->\n).*?(<!-- /score -->)", re.DOTALL)
+"""Where the README tells the score."""
+
+
+def readme() -> str:
+    """The README, with the score of the last measurement."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return SCORE.sub(lambda block: f"{block[1]}{_score()}\n{block[2]}", text)
+
+
+def _score() -> str:
+    """What `docs/score.md` says in short: its first list, and the table of kinds."""
+    lines = (HERE / "score.md").read_text(encoding="utf-8").splitlines()
+    told = [line for line in lines if line.startswith("- ")]
+    table = [line for line in lines[: lines.index("## Each defect")] if line.startswith("|")]
+    return "\n".join([*told, "", *table])
+
+
 def index() -> str:
     """The front page: the README, with its links as they are from here."""
     return _moved("README.md")
@@ -142,6 +160,7 @@ def _moved(name: str) -> str:
 
 
 PAGES = {
+    "../README.md": readme,
     "checks.md": checks,
     "commands.md": commands,
     "language.md": language,
