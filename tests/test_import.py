@@ -338,11 +338,44 @@ def test_traffic_shows_parameters_and_types_and_no_bounds(tmp_path: Path) -> Non
     assert not any(p.required for p in parameters.values())
 
 
-def test_traffic_shows_how_long_jobs_take_as_the_polls_saw_it(tmp_path: Path) -> None:
+def test_traffic_shows_how_long_jobs_take_between_two_polls(tmp_path: Path) -> None:
+    """Three jobs, polled each second, told done at the second, third and fifth poll."""
     timing = from_traffic(tmp_path, RECORDING)[0].timing
-    assert timing.run == pytest.approx(3.1)
+    assert timing.queue + timing.run == pytest.approx(2.6)
     assert timing.evidence.confidence is Confidence.SAMPLE
-    assert "3 jobs, 2.1 to 5.1 s" in timing.evidence.note
+    assert "3 jobs, 1.6 to 4.6 s, log-normal with median 2.6 s and sigma 0.53" in timing.evidence.note
+
+
+def test_traffic_with_ids_in_the_query_and_jobs_one_level_down_is_read(tmp_path: Path) -> None:
+    id_, words = "t-1", ("submitted", "processing", "succeed")
+    told = [
+        exchange(
+            0.0,
+            "POST",
+            "/jobs",
+            200,
+            {"request_id": "r", "data": {"task_id": id_, "task_status": "submitted"}},
+            {"prompt": "x"},
+        )
+    ]
+    for second, word in enumerate(words, start=1):
+        body = {
+            "request_id": f"r{second}",
+            "data": {"task_id": id_, "task_status": word, "image_url": "https://cdn.seen.test/1.png"},
+        }
+        told.append(exchange(float(second), "GET", f"/result?task_id={id_}", 200, body))
+    endpoint = from_traffic(tmp_path, told)[0]
+    status = endpoint.doing(Does.STATUS)
+    assert status is not None and status.request.path == "/result?task_id={job.id}"
+    assert set(endpoint.provider.states) == set(words)
+    verdict, _ = conform(endpoint, embedded(endpoint), profile="quick")
+    assert verdict.summary.jobs and verdict.findings == ()
+
+
+def test_a_recording_of_lists_of_requests_is_refused_with_the_reason() -> None:
+    listed = [exchange(0.0, "POST", "/v1", 200, {"data": [{"id": "a"}]}, [{"prompt": "x"}])]
+    with pytest.raises(UsageError, match="takes a list of requests"):
+        har.draft(listed, provider="seen", read="2026-01-15")
 
 
 def test_a_failure_told_under_an_error_code_is_a_reply_about_the_job(tmp_path: Path) -> None:

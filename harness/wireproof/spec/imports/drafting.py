@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -297,6 +297,18 @@ def silence(kind: str) -> Tree:
             "media": {"seconds": None, "evidence": keep},
         },
     }
+
+
+def outputs(shapes: Mapping[str, Tree], replies: Sequence[Tree], unknown: Callable[[str], None]) -> Tree:
+    """What a job delivers: one picture of some format, or none where no reply has a place for one."""
+    form = {"any_of": ["png", "jpeg", "webp"], "evidence": unsaid("The format is not stated.")}
+    if '"output.' in json.dumps(shapes) or any(reply.get("media") == "image" for reply in replies):
+        return {"format": form}
+    unknown(
+        "outputs: no reply has a place that looks like a picture's address; "
+        "mark it in its shape (`is: output.url`), and let count be 1."
+    )
+    return {"format": form, "count": 0}
 
 
 def gaps(unknowns: Sequence[str]) -> Tree:

@@ -7,12 +7,13 @@ show bounds, defaults, what must be given, what is kept for how long, nor what w
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from wireproof.errors import UsageError
 from wireproof.model import Exchange
@@ -76,16 +77,27 @@ def _start(heard: Sequence[_Heard]) -> str:
         if h.exchange.call.method == "POST" and isinstance(h.asked, dict) and 200 <= h.status < 300
     ]
     if not paths:
-        raise UsageError("no call of this recording started a job: no POST with a JSON object was answered with 2xx")
+        lists = {h.path for h in heard if h.exchange.call.method == "POST" and isinstance(h.asked, list)}
+        why = (
+            f"POST {min(lists)} takes a list of requests, which no draft is made of yet: start from a protocol whose "
+            "operations have `body: array` (wireproof show runware)"
+            if lists
+            else "no POST with a JSON object was answered with 2xx"
+        )
+        raise UsageError(f"no call of this recording started a job: {why}")
     with_id = [h.path for h in heard if h.path in paths and _id_of(h.told)]
     return statistics.mode(with_id or paths)
 
 
 def _id_of(told: Any) -> str:
-    if not isinstance(told, dict):
-        return ""
-    found = (value for key, value in told.items() if snake(key) in drafting.IDS and isinstance(value, str) and value)
-    return next(found, "")
+    """The id of the job: on the level where its state stands, else on the first that has one."""
+    within = [told, *told.values()] if isinstance(told, dict) else []
+    levels = [level for level in within if isinstance(level, dict)]
+    for level in sorted(levels, key=lambda level: not any(drafting.VALUES.get(snake(k)) == "job.state" for k in level)):
+        for key, value in level.items():
+            if snake(key) in drafting.IDS and isinstance(value, str) and value:
+                return value
+    return ""
 
 
 def _state_of(told: Any) -> str:
@@ -97,9 +109,39 @@ def _state_of(told: Any) -> str:
     return ""
 
 
+def _template(heard: _Heard, id: str) -> str:
+    """The address with the id's place left open, in the path or in the query; '' where the id is in neither."""
+    if id in unquote(heard.path).split("/"):
+        return unquote(heard.path).replace(id, "{job.id}")
+    query = parse_qsl(urlsplit(heard.exchange.call.url).query, keep_blank_values=True)
+    named = [f"{quote(name)}={{job.id}}" for name, value in query if value == id]
+    return f"{heard.path}?{named[0]}" if named else ""
+
+
 def _answers(heard: _Heard) -> bool:
     """Whether a reply tells of the job: a success, or a failure that is told under an error code with its state."""
     return 200 <= heard.status < 300 or heard.status >= 400 and bool(_state_of(heard.told))
+
+
+def _reached(job: _Job, states: Tree, wanted: set[str]) -> float | None:
+    """After how many seconds a job was in one of these statuses, half way between two polls; None: it was not."""
+    before = job.sent
+    for at, word in job.seen:
+        if states[word]["status"] in wanted:
+            return (before + at) / 2 - job.sent
+        before = at
+    return None
+
+
+def _law(times: Sequence[float]) -> str:
+    """The law of completion times in words: log-normal, as such times mostly are."""
+    if len(times) < 3 or min(times) <= 0:
+        return "too few for a law"
+    return f"log-normal with median {statistics.median(times):.3g} s and sigma {_sigma(times):.2g}"
+
+
+def _sigma(times: Sequence[float]) -> float:
+    return statistics.stdev(math.log(time) for time in times)
 
 
 # ------------------------------------------------------------------------------- schemas of samples
@@ -167,6 +209,8 @@ class _Work:
         name = self.model or drafting.name(next((p for p in reversed(self.start.split("/")) if p), "model"))
         parameters, canonical = self._parameters()
         timing = self._timing(jobs, states)
+        replies = [reply for operation in operations.values() for reply in operation["replies"].values()]
+        outputs = drafting.outputs(self.shapes, replies, self._unknown)
         self._silences()
         told = drafting.sources("Recorded traffic", "", self.read, "sample")
         protocol: Tree = {
@@ -200,12 +244,7 @@ class _Work:
             "sources": told,
             "evidence": "import",
             "parameters": parameters,
-            "outputs": {
-                "format": {
-                    "any_of": ["png", "jpeg", "webp"],
-                    "evidence": unsaid("The format was not looked at."),
-                }
-            },
+            "outputs": outputs,
             **timing,
         }
         layer: Tree = {
@@ -258,8 +297,9 @@ class _Work:
         found: dict[str, list[_Heard]] = {}
         for h in self.heard:
             for job in jobs if h.exchange.call.method == "GET" else ():
-                if job.id in unquote(h.path).split("/"):
-                    found.setdefault(unquote(h.path).replace(job.id, "{job.id}"), []).append(h)
+                template = _template(h, job.id)
+                if template:
+                    found.setdefault(template, []).append(h)
         return found
 
     def _states(self, jobs: Sequence[_Job]) -> tuple[Tree, list[Tree]]:
@@ -277,24 +317,17 @@ class _Work:
         return found, [{"from": a, "to": b, "evidence": SEEN} for a, b in sorted(seen)]
 
     def _timing(self, jobs: Sequence[_Job], states: Tree) -> Tree:
-        """The law of completion as its median: a poll sees a job done late, so it is an upper estimate."""
-        times = [
-            at - job.sent
-            for job in jobs
-            for at, word in [next(((a, w) for a, w in job.seen if states[w]["status"] == "succeeded"), (None, ""))]
-            if at is not None
-        ]
-        if not times:
+        """How long jobs took: a job ended between the poll that told it done and the one before."""
+        waits = [wait for job in jobs if (wait := _reached(job, states, {"succeeded"})) is not None]
+        if not waits:
             self._unknown("timing: no job was seen to succeed.")
             return {}
-        note = f"Median of {len(times)} jobs, {min(times):.3g} to {max(times):.3g} s; as the polls saw it."
-        return {
-            "timing": {
-                "queue": 0,
-                "run": round(statistics.median(times), 3),
-                "evidence": {**SEEN, "note": note},
-            }
-        }
+        begun = [wait for job in jobs if (wait := _reached(job, states, {"running", "succeeded"})) is not None]
+        queued = any(states[word]["status"] == "queued" for job in jobs for _, word in job.seen)
+        queue = min(statistics.median(begun), statistics.median(waits)) if queued else 0.0
+        note = f"{len(waits)} jobs, {min(waits):.3g} to {max(waits):.3g} s, {_law(waits)}; between two polls."
+        run = round(statistics.median(waits) - queue, 3)
+        return {"timing": {"queue": round(queue, 3), "run": run, "evidence": {**SEEN, "note": note}}}
 
     # ------------------------------------------------------------------------------------ the parts
 

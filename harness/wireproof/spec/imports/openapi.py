@@ -366,7 +366,7 @@ class _Work:
         for operation in operations.values():
             self._by_state(list(operation["replies"].values()), states)
         drafting.conditioned(self.shapes, states)
-        outputs = self._outputs()
+        outputs = drafting.outputs(self.shapes, self.good, self._unknown)
         self._silences()
         protocol: Tree = {
             "kind": "protocol",
@@ -406,17 +406,6 @@ class _Work:
             "parameters": canonical,
         }
         return self._files(protocol, binding, model)
-
-    def _outputs(self) -> Tree:
-        form = {"any_of": ["png", "jpeg", "webp"], "evidence": unsaid("The format is not stated.")}
-        pictures = any(reply.get("media") == "image" for reply in self.good)
-        if pictures or '"output.' in json.dumps(self.shapes):
-            return {"format": form}
-        self._unknown(
-            "outputs: no reply has a place that looks like a picture's address; "
-            "mark it in its shape (`is: output.url`), and let count be 1."
-        )
-        return {"format": form, "count": 0}
 
     def _files(self, protocol: Tree, binding: Tree, model: Tree) -> Draft:
         def head(kind: str) -> list[str]:
