@@ -19,8 +19,8 @@ from wireproof.mock.answer import BODILESS, WHOLE, Answer, Delivery, pieces, rea
 from wireproof.mock.framing import (
     BROKEN,
     CONTINUE,
+    CROWDED,
     ENCODED,
-    FULL,
     LONG_HEAD,
     LONG_LINE,
     MALFORMED,
@@ -39,7 +39,7 @@ from wireproof.mock.framing import (
 from wireproof.model import Call, Reply
 
 if TYPE_CHECKING:
-    from wireproof.mock.socket import Desk, MockServer
+    from wireproof.mock.socket import Desk, MockServer, Peer
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +87,14 @@ class Connection(asyncio.Protocol):
     client that does not take what was written."""
 
     __slots__ = (
-        "_body", "_eof", "_fields", "_first", "_fresh", "_headers", "_held", "_holds", "_hops", "_keep", "_left",
-        "_left_at", "_mark", "_moves_to", "_origin", "_parser", "_phase", "_server", "_spare", "_stop", "_target",
-        "_timer", "_trailers", "_transport", "_undone", "_unread", "_upgrading", "_waiting",
+        "_body", "_charged", "_eof", "_fields", "_first", "_fresh", "_headers", "_held", "_holds", "_hops", "_keep",
+        "_left", "_left_at", "_mark", "_moves_to", "_origin", "_parser", "_phase", "_server", "_spare", "_stop",
+        "_target", "_timer", "_trailers", "_transport", "_undone", "_unread", "_unsent", "_upgrading", "_waiting",
+        "peer",
     )  # fmt: skip
 
     _transport: asyncio.Transport
+    peer: Peer
 
     def __init__(self, server: MockServer, first: bytes = b"", hops: int = 0) -> None:
         """`first` was read from it already, by another worker; `hops` of them had it before."""
@@ -123,22 +125,28 @@ class Connection(asyncio.Protocol):
         self._undone: tuple[object, ...] = ()
         self._left = 0
         self._left_at = 0.0
+        self._charged = 0
+        self._unsent = 0
 
     # ---- what the transport says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if len(self._server.connections) >= self._server.limits.connections:
-            self._transport.write(refused(FULL))
+        name = self._transport.get_extra_info("peername")
+        entered = self._server.enter(self, str(name[0]) if name else "")
+        if isinstance(entered, Refusal):
+            self._transport.write(refused(entered))
             self._end()
-        else:
-            self._server.connections.add(self)
-            if self._first:
-                self.data_received(self._first)
+            return
+        self.peer = entered
+        if self._first:
+            self.data_received(self._first)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop = True
-        self._server.connections.discard(self)
+        self._charge(-self._charged)
+        self._take_back()
+        self._server.leave(self)
         if self._timer is not None:
             self._timer.cancel()
         self._waiting.clear()
@@ -207,9 +215,24 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._holds += 1
+        self._unsent = self._transport.get_write_buffer_size()
+        self.peer.held += self._unsent
 
     def resume_writing(self) -> None:
+        self._take_back()
         self._release()
+
+    def _take_back(self) -> None:
+        """What was not sent is sent, or never will be."""
+        if self._unsent:
+            self.peer.held -= self._unsent
+            self._unsent = 0
+
+    def _charge(self, size: int) -> None:
+        """So many bytes more of a request are kept, or less."""
+        if size:
+            self._charged += size
+            self.peer.held += size
 
     def _drop(self, size: int) -> None:
         if self._phase == LINGERING:
@@ -276,6 +299,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         headers = self._headers
+        if self.peer.held > self._server.limits.held_each:
+            raise _Refused(CROWDED)
         self._trailers = []
         self._phase = BODY
         fields = self._fields = {name.lower(): value for name, value in headers}
@@ -335,12 +360,16 @@ class Connection(asyncio.Protocol):
             self._body = bytearray(self._body) + body
         if len(self._body) > self._server.limits.body:
             raise _Refused(TOO_LARGE)
+        self._charge(len(body))
+        if self.peer.held > self._server.limits.held_each:
+            raise _Refused(CROWDED)
 
     def on_message_complete(self) -> None:
         if self._trailers:
             raise _Refused(MALFORMED)
         if self._upgrading or self._stop:
             return
+        self._charge(-self._charged)
         self._phase = IDLE
         method = self._parser.get_method()
         body = self._body if isinstance(self._body, bytes) else bytes(self._body)
@@ -559,7 +588,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         self._stop = True
-        self._unread = b""
+        self._charge(-self._charged)
+        self._body = self._unread = b""
         if self._holds or self._waiting:
             self._waiting.append(refusal)
         else:
@@ -582,7 +612,7 @@ class Connection(asyncio.Protocol):
         """Look at the deadlines; once per sweep."""
         if self._phase == GIVEN_AWAY:
             if self._transport.is_closing():
-                self._server.connections.discard(self)
+                self._server.leave(self)
         elif not self._stalls(tick):
             self._check_reading(tick)
 
@@ -609,7 +639,12 @@ class Connection(asyncio.Protocol):
         """Close after what was already written."""
         self._end()
         if self._phase == GIVEN_AWAY:  # the end of it is told to somebody else
-            self._server.connections.discard(self)
+            self._server.leave(self)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was given away and has ended: that is told to somebody else."""
+        return self._phase == GIVEN_AWAY and self._transport.is_closing()
 
     def abort(self) -> None:
         """Close at once."""

@@ -23,6 +23,10 @@ class Limits:
     fields: int = 100
     line: int = 8 * 1024
     connections: int = 1000
+    connections_each: int = 100
+    """Of one other machine. This one runs the load tests: it may have them all."""
+    held_each: int = 256 << 20
+    """Of requests that are not whole yet, and of replies that are not taken, with one address."""
     head_within: float = 10.0
     """From the first byte of a request (or the connection itself) to the end of its headers."""
     request_within: float = 60.0
@@ -58,6 +62,7 @@ UNEXPECTED = Refusal(417, "the mock meets no expectation but 100-continue")
 LONG_HEAD = Refusal(431, "the headers are too many or too long")
 BROKEN = Refusal(500, "the mock itself failed; its log says how")
 UNSUPPORTED = Refusal(501, "the mock does not tunnel and knows no transfer coding but chunked")
+CROWDED = Refusal(429, "this address has as many connections, or leaves as many bytes here, as it may")
 FULL = Refusal(503, "the mock holds as many connections as it may")
 OTHER_VERSION = Refusal(505, "the mock speaks HTTP/1.1 and 1.0")
 

@@ -16,12 +16,14 @@ import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, TypeAlias, cast
 
 from wireproof.clock import Clock, RealClock
 from wireproof.mock.answer import Engine, OnEffect, OnExchange
 from wireproof.mock.connection import BODY, HEAD, IDLE, LINGER, LINGERING, MOST_HEADS, SILENT, SLICE, Connection, Head
-from wireproof.mock.framing import DEFAULT_LIMITS, Headers, Limits
+from wireproof.mock.framing import CROWDED, DEFAULT_LIMITS, FULL, Headers, Limits, Refusal
 
 Desk: TypeAlias = Callable[[bytes, bytes, bytes, float], bytes | None]
 """Method, target, body, now -> a complete HTTP response, or None."""
@@ -49,6 +51,16 @@ HandOver: TypeAlias = Callable[[int, socket.socket, bytes, int], None]
 
 def _nowhere(place: int, connection: socket.socket, raw: bytes, hops: int) -> None:
     raise RuntimeError(f"there is no worker {place}")
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """What the clients of one address have of a server."""
+
+    address: str
+    connections: int = 0
+    held: int = 0
+    """Bytes of unfinished requests and of untaken replies."""
 
 
 class MockServer:
@@ -103,6 +115,7 @@ class MockServer:
         self.slice = min(SLICE, limits.head)
         self.longest_target = limits.line - len("OPTIONS  HTTP/1.1")
         self.connections: set[Connection] = set()
+        self.peers: dict[str, Peer] = {}
         self.tick = 0.0
         self.leaving: list[tuple[asyncio.Transport, bytes]] = []
         """Answers of the short cut that were made in this turn of the loop."""
@@ -126,6 +139,30 @@ class MockServer:
     def patience(self, phase: int, fresh: bool) -> float:
         """How long a connection may stay in a phase; one that never asked anything, less."""
         return self.limits.head_within if fresh and phase == IDLE else self._patience[phase]
+
+    def enter(self, connection: Connection, address: str) -> Peer | Refusal:
+        """Let a connection in, if there is room for it."""
+        if len(self.connections) >= self.limits.connections:
+            for one in [one for one in self.connections if one.is_gone]:
+                self.leave(one)
+        if len(self.connections) >= self.limits.connections:
+            return FULL
+        peer = self.peers.get(address) or Peer(address)
+        if peer.connections >= self.limits.connections_each and not _is_here(address):
+            return CROWDED
+        self.peers[address] = peer
+        self.connections.add(connection)
+        peer.connections += 1
+        return peer
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection; once is enough."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            peer = connection.peer
+            peer.connections -= 1
+            if not peer.connections:
+                self.peers.pop(peer.address, None)
 
     def see_off(self) -> None:
         """Write the answers that are leaving. They go together: to wake up a client for each of them costs more
@@ -178,6 +215,14 @@ class MockServer:
         if len(self.heads) >= MOST_HEADS:
             self.heads.clear()
         self._sweeper = self.loop.call_later(self.limits.sweep, self._sweep)
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    try:
+        return ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return not address  # a socket that has none is a local one
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
