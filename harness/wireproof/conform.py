@@ -153,7 +153,7 @@ def plan(
     run = endpoint.doing(Does.RUN)
     if submit is None:
         raise CouldNotTell(f"{endpoint.name} has no operation that starts a job: there is nothing to drive")
-    valid = cases.allowed(endpoint)
+    valid = cases.pairs(endpoint) if profile == "thorough" else cases.allowed(endpoint)
     chosen = valid[:QUICK_JOBS] if profile == "quick" else valid
     again = 0 if profile == "quick" else 1
     opening = _jobs_step(endpoint, "first jobs", "first", chosen[:OPENING], again, opening=True)
@@ -178,7 +178,16 @@ def plan(
     if paid:
         steps.append(opening)
     if chosen[OPENING:]:
-        steps.append(_jobs_step(endpoint, "every allowed value", "value", chosen[OPENING:], again, closely=False))
+        steps.append(
+            _jobs_step(
+                endpoint,
+                "every pair of allowed values" if profile == "thorough" else "every allowed value",
+                "value",
+                chosen[OPENING:],
+                again,
+                closely=False,
+            )
+        )
     samples = [cases.from_example(endpoint, e) for e in endpoint.examples if _sound(endpoint, submit, e.parameters)]
     if samples and profile != "quick":
         steps.append(_jobs_step(endpoint, "the page's own samples", "sample", samples))
@@ -529,7 +538,7 @@ def _left_untested(
     """The coverage against the whole plan, and what the rest of it would cost. `cut`: why the run was cut short."""
     whole, chosen = (
         [part for step in plan(endpoint, profile=size, paid=target.paid) for part in step.parts]
-        for size in ("standard", profile)
+        for size in ("thorough" if profile == "thorough" else "standard", profile)
     )
     meant = {part.name for part in chosen}
     family = f"{endpoint.name} "

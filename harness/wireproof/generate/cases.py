@@ -209,6 +209,112 @@ def allowed(endpoint: Endpoint) -> list[Case]:
     return cases
 
 
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to set a factor: a parameter by itself, or the parameters of a rule's row together."""
+
+    factor: str
+    fact: str
+    chosen: tuple[Choice, ...]
+
+
+def options(endpoint: Endpoint) -> list[Option]:
+    """Every choice, and every row of values that belong together, as options of factors."""
+    single = [Option(c.parameter, c.fact, (c,)) for c in choices(endpoint) if not _steers(endpoint, c.parameter)]
+    rows = []
+    for rule in endpoint.rules:
+        for row in rule.rows if rule.kind is RuleKind.AMONG else ():
+            fact = _row_fact(rule, row)
+            rows.append(
+                Option(rule.name, fact, tuple(Choice(n, v, fact) for n, v in zip(rule.parameters, row, strict=True)))
+            )
+    return [*rows, *single]
+
+
+def pairs(endpoint: Endpoint) -> list[Case]:
+    """Valid requests in which every two options that can stand together do so at least once.
+
+    Greedy, without chance: each request begins with the two options that miss the most company, and takes of
+    every other factor what meets the most it has not met.
+    """
+    known = options(endpoint)
+    missing = _possible_pairs(endpoint, known)
+    cases = []
+    while any(missing.values()):
+        values, together = _most_company(endpoint, known, missing)
+        _meet(missing, together)
+        facts = tuple(known[number].fact for number in together)
+        cases.append(Case(values=values, purpose="valid: " + ", ".join(facts), covers=facts))
+    return cases
+
+
+def _possible_pairs(endpoint: Endpoint, known: list[Option]) -> dict[int, set[int]]:
+    """For each option, by number, those of other factors that it can stand beside."""
+    start = base(endpoint)
+    beside: dict[int, set[int]] = {number: set() for number in range(len(known))}
+    for i, one in enumerate(known):
+        for j in range(i + 1, len(known)):
+            if known[j].factor != one.factor and _fitted(endpoint, start, (one, known[j])) is not None:
+                beside[i].add(j)
+                beside[j].add(i)
+    return beside
+
+
+def _fitted(endpoint: Endpoint, start: Values, wanted: tuple[Option, ...]) -> tuple[dict[str, Any], set[str]] | None:
+    """The values with these options, in whichever order they fit; None where they exclude one another."""
+    for order in (wanted, wanted[::-1]):
+        state: tuple[dict[str, Any], set[str]] | None = dict(start), set()
+        for option in order:
+            state = _opted(endpoint, state, option) if state is not None else None
+        if state is not None:
+            return state
+    return None
+
+
+def _opted(
+    endpoint: Endpoint, state: tuple[dict[str, Any], set[str]], option: Option
+) -> tuple[dict[str, Any], set[str]] | None:
+    values, touched = state
+    if len(option.chosen) == 1:
+        return _with(endpoint, values, option.chosen[0], touched)
+    row = {choice.parameter: choice.value for choice in option.chosen}
+    trial = {**values, **row}
+    return (trial, {*touched, *row}) if not touched & set(row) and _keeps_rules(endpoint, trial) else None
+
+
+def _most_company(
+    endpoint: Endpoint, known: list[Option], missing: Mapping[int, set[int]]
+) -> tuple[dict[str, Any], list[int]]:
+    """One request, and the options it has."""
+    first = max(missing, key=lambda number: len(missing[number]))
+    second = max(missing[first], key=lambda number: (len(missing[number]), -number))
+    state = _fitted(endpoint, base(endpoint), (known[first], known[second]))
+    together = [first, second]
+    assert state is not None  # it is one of the possible pairs
+    waiting = {option.factor for option in known} - {known[first].factor, known[second].factor}
+    while waiting:
+        best: tuple[tuple[int, int, int], int, tuple[dict[str, Any], set[str]]] | None = None
+        for number, option in enumerate(known):
+            if option.factor not in waiting:
+                continue
+            met = sum(number in missing[other] for other in together)
+            rank = (met, len(missing[number]), -number)
+            if (best is None or rank > best[0]) and (trial := _opted(endpoint, state, option)) is not None:
+                best = rank, number, trial
+        if best is None:
+            break
+        _, number, state = best
+        together.append(number)
+        waiting.discard(known[number].factor)
+    return state[0], together
+
+
+def _meet(missing: Mapping[int, set[int]], together: list[int]) -> None:
+    """These have now stood beside one another."""
+    for number in together:
+        missing[number].difference_update(together)
+
+
 def _steers(endpoint: Endpoint, name: str) -> bool:
     """Whether a parameter chooses the operation, and is set by it."""
     return any(name in op.request.select for op in endpoint.operations.values())
@@ -219,8 +325,12 @@ def _row_cases(endpoint: Endpoint, start: Values) -> Iterator[Case]:
         if rule.kind is RuleKind.AMONG:
             for row in rule.rows:
                 named = dict(zip(rule.parameters, row, strict=True))
-                fact = f"{rule.name}={'x'.join(map(str, row))}"
+                fact = _row_fact(rule, row)
                 yield Case(values={**start, **named}, purpose=f"valid: {fact}", covers=(fact,))
+
+
+def _row_fact(rule: Rule, row: tuple[Any, ...]) -> str:
+    return f"{rule.name}={'x'.join(map(str, row))}"
 
 
 def _with(
