@@ -6,6 +6,7 @@ what was measured. What nobody says stays unknown: it is neither a difference no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -399,13 +400,20 @@ def _difference(row: Row, rows: Iterable[Row]) -> Difference:
     if row.topic == "operation" and row.subject.startswith("other"):
         breaks = Breaks.NOTED
     told = [cell.evidence.confidence for cell in resting if cell.said is Said.YES]
-    what = reason.what.format(subject=row.subject, aspect=WORDS.get(row.aspect, row.aspect))
+    what = reason.what.format(subject=_called(row, rows), aspect=WORDS.get(row.aspect, row.aspect))
     return Difference(
         row=row,
         breaks=_SUBJECTS.get((row.topic, row.subject), breaks),
         says=f"{what}: {sides(row)} ({why}).",
         confidence=max(told, key=list(Confidence).index),
     )
+
+
+def _called(row: Row, rows: Iterable[Row]) -> str:
+    """What a parameter is called: as a host spells it, where the model has no word of its own for it."""
+    offered = (r for r in rows if (r.topic, r.subject, r.aspect) == (row.topic, row.subject, "offered"))
+    shown = (cell.shown for other in offered for cell in other.cells if cell.said is Said.YES)
+    return next((name for name in shown if re.sub(r"[^a-z0-9.]", "", name.lower()) == row.subject), row.subject)
 
 
 def sides(row: Row) -> str:

@@ -70,8 +70,11 @@ def money(amount: Mapping[str, str] | None, missing: str = "unknown") -> str:
 
 
 def where(place: Mapping[str, Any] | None) -> str:
-    """`file:line`; empty when it stands nowhere."""
-    return f"{place['file']}:{place['line']}" if place else ""
+    """`file:line`, from the specs room on; empty when it stands nowhere."""
+    if not place:
+        return ""
+    _, room, inside = str(place["file"]).rpartition("specs/")
+    return f"{room}{inside}:{place['line']}"
 
 
 def doubt(cost: Mapping[str, Any]) -> str:
@@ -109,10 +112,10 @@ HEAD = (
     "violations",
     "facts exercised",
     "cost per job",
-    "p50",
-    "p95",
-    "good",
-    "cost per picture",
+    "done by half (p50)",
+    "done by 95 % (p95)",
+    "good of all jobs",
+    "cost per good picture",
     "target",
 )
 
@@ -147,7 +150,7 @@ def _checked(check: Mapping[str, Any]) -> tuple[str, ...]:
 def _timed(time: Mapping[str, Any]) -> tuple[str, ...]:
     valid = "" if time["health"] == "valid" else f" (generator {time['health']})"
     completion = [estimate(time["completion"].get(name), "s") + valid for name in ("p50", "p95")]
-    return (*completion, estimate(time["success_rate"], ""), time["per_image"])
+    return (*completion, share(time["success_rate"]), time["per_image"])
 
 
 def _targets(*found: Mapping[str, Any] | None) -> str:
@@ -162,6 +165,21 @@ def estimate(found: Mapping[str, Any] | None, unit: str) -> str:
         return f"withheld: {found.get('withheld', 'too few')}"
     between = f" ({_number(found.get('low'))} to {_number(found.get('high'))})"
     return f"{found['value']:.3g} {unit}".rstrip() + between
+
+
+def share(found: Mapping[str, Any] | None) -> str:
+    """A share of one in percent, with its interval, or why it is withheld."""
+    if not found or found.get("value") is None:
+        return estimate(found, "")
+    percent = {name: 100 * found[name] for name in ("value", "low", "high") if found.get(name) is not None}
+    return estimate({**found, **percent}, "%")
+
+
+def across(told: Document) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """What was measured with a column for each host: the names, and a row for each measure."""
+    rows = list(measured(told))
+    names = ("", *(row[0] for row in rows))
+    return names, list(zip(*(HEAD[1:], *(row[1:] for row in rows)), strict=True)) if rows else []
 
 
 def _number(value: float | None) -> str:
@@ -187,12 +205,9 @@ def terminal(told: Document) -> RenderableType:
         Text(line(f"Priced: {workload(told)}."), "dim"),
         _prices(told),
     ]
-    rows = list(measured(told))
+    names, rows = across(told)
     if rows:
-        parts += [
-            Text(),
-            _grid(("", *(row[0] for row in rows)), zip(*(HEAD[1:], *(row[1:] for row in rows)), strict=True)),
-        ]
+        parts += [Text(), _grid(names, rows)]
     for word in BREAKS:
         found = [one for one in told["differences"] if one["breaks"] == word]
         if found:
@@ -262,10 +277,10 @@ def _markdown(told: Document) -> Iterator[str]:
             for c in told["costs"]
         ),
     )
-    rows = list(measured(told))
+    names, rows = across(told)
     if rows:
         yield "## Measured\n"
-        yield from _table(HEAD, rows)
+        yield from _table(names, rows)
     yield "## What breaks for somebody who switches\n"
     yield from _table(
         ("Breaks", "What", "Confidence", "Where"),
@@ -328,9 +343,15 @@ def html(told: Document) -> str:
 
 
 def _page(told: Document) -> dict[str, Any]:
+    names, rows = across(told)
     return {
         "title": line(told["title"]),
-        "headline": line(headline(told)),
+        "headline": line(headline(told).partition(": ")[0]) if told["differences"] else line(headline(told)),
+        "counts": [
+            {"breaks": word, "count": count, "means": MEANING[word]}
+            for word in BREAKS
+            if (count := sum(1 for one in told["differences"] if one["breaks"] == word))
+        ],
         "facts": [
             f"{len(told['endpoints'])} hosts",
             line(str(told["capability"])),
@@ -340,7 +361,7 @@ def _page(told: Document) -> dict[str, Any]:
         "endpoints": [line(name) for name in told["endpoints"]],
         "workload": line(workload(told)),
         "hosts": [_card(told, cost) for cost in told["costs"]],
-        "measured": {"head": HEAD, "rows": [[line(cell) for cell in row] for row in measured(told)]},
+        "measured": {"head": [line(name) for name in names], "rows": [[line(cell) for cell in row] for row in rows]},
         "differences": [_shown(one) for one in told["differences"]],
         "topics": [(topic, [_row(row) for row in rows]) for topic, rows in topics(told)],
         "unknown": [cut(line(says), _CELL) for says in unknown(told)],
@@ -354,14 +375,13 @@ def _page(told: Document) -> dict[str, Any]:
 
 def _card(told: Document, cost: Mapping[str, Any]) -> dict[str, Any]:
     provider, _, model = line(cost["endpoint"]).partition("/")
-    found = next((row for row in measured(told) if row[0] == cost["endpoint"]), None)
     return {
         "provider": provider,
         "model": model,
         "price": line(money(cost["money"], "no price stated")),
-        "normalised": line(money(cost["normalised"], f"unknown in {told['currency']}")),
+        "normalised": ("about " if doubt(cost) and cost["normalised"] else "")
+        + line(money(cost["normalised"], f"unknown in {told['currency']}")),
         "doubt": line(doubt(cost)),
-        "measured": [f"{name} {line(cell)}" for name, cell in zip(HEAD[1:], found[1:], strict=True)] if found else [],
         "where": line(where(cost["where"])),
     }
 
