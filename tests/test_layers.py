@@ -18,7 +18,7 @@ FLOORS = (
     {"wire", "generate"},
     {"mock", "check", "probe", "load", "report", "export", "baseline", "scaffold"},
     {"conform", "audit", "compare"},
-    {"recordings", "replaying", "proxying", "catalogue", "learning", "loading"},  # what the meeting's verdict is put to
+    {"recordings", "replaying", "proxying", "catalogue", "learning", "loading", "pacing"},  # what the verdict is put to
     {"session"},  # one command's work, and what is kept of it
     {"cli", "tour", "pytest_plugin", "__main__", "__init__"},
 )

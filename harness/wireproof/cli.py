@@ -17,8 +17,11 @@ from wireproof import __version__
 from wireproof.errors import UsageError, WireproofError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from wireproof.mock.moods import Fault, Mood
     from wireproof.model import Endpoint, Run
     from wireproof.session import CheckOptions, Watch
 
@@ -866,6 +869,14 @@ def mock(
     profile: Annotated[
         str | None, typer.Option("--profile", "--mood", help="A bad day by name: see mocks/moods.")
     ] = None,
+    latency: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--latency",
+            help="from:RECORDING takes the times of a kept run, HAR or journal; PHASE=LAW:SECONDS[:SPREAD] sets one: "
+            "queue, run or transfer, fixed, uniform or log-normal.",
+        ),
+    ] = None,
     time_scale: Annotated[
         float, typer.Option("--time-scale", min=0.001, help="How many times faster than real time its clock runs.")
     ] = 1.0,
@@ -888,13 +899,14 @@ def mock(
     """Serve contracts. Prints one line of JSON when it is ready, with its address and a key that it takes."""
     from wireproof.mock.command import serve
 
+    endpoints = _endpoints(spec)
     serve(
-        _endpoints(spec),
+        endpoints,
         host=host,
         port=port,
         seed=seed,
         clock=_clock(clock, time_scale),
-        mood=profile,
+        mood=_at_pace(profile, latency, endpoints) if latency else profile,
         workers=workers,
         tls=tls,
         control_port=control_port if control else None,
@@ -903,6 +915,27 @@ def mock(
         limits=limits,
         allow_targets=allow or [],
     )
+
+
+def _at_pace(profile: str | None, latency: Sequence[str], endpoints: Sequence[Endpoint]) -> Mood:
+    """The mood of that name, with the times that were asked for."""
+    from wireproof.mock.moods import mood
+    from wireproof.pacing import Pace, by_law, measured, paced
+    from wireproof.recordings import addressed, read_recording
+
+    faults: list[Fault] = []
+    for text in latency:
+        if not text.startswith("from:"):
+            faults.append(by_law(text))
+            continue
+        recording, pace = read_recording(Path(text.removeprefix("from:"))), Pace()
+        for endpoint in endpoints:
+            prefix, own = addressed(endpoint, recording)
+            pace += measured(endpoint, own, prefix)
+        if not pace.faults:
+            raise UsageError(f"--latency {text}: no job of what is served is seen to succeed there")
+        faults += pace.faults
+    return paced(mood(profile) if profile else None, faults)
 
 
 def _clock(name: str, scale: float) -> Any:

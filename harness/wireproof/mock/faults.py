@@ -187,9 +187,17 @@ def silence(strike: Strike, answer: Answer) -> Answer:
 
 
 @_fault(Bends.ANSWERS)
-def late(strike: Strike, answer: Answer, *, seconds: float = 5.0) -> Answer:
-    """The answer comes so much later."""
-    return replace(answer, after=answer.after + seconds)
+def late(
+    strike: Strike,
+    answer: Answer,
+    *,
+    seconds: float = 5.0,
+    law: Law = "fixed",
+    spread: float = 0.25,
+    of: tuple[float, ...] = (),
+) -> Answer:
+    """The answer comes so much later: by a law as in `paced`."""
+    return replace(answer, after=answer.after + _by_law(strike, law, seconds, spread, of))
 
 
 @_fault(Bends.ANSWERS)
@@ -391,7 +399,12 @@ def paced(
     of: tuple[float, ...] = (),
 ) -> None:
     """The job waits or works as long as a law has it: fixed, uniform, log-normal, or one `of` measured times."""
-    setattr(job, phase, round(max(0.0, _LAWS[law](strike.chance, seconds, spread, of)), 3))
+    setattr(job, phase, _by_law(strike, law, seconds, spread, of))
+
+
+def _by_law(strike: Strike, law: Law, seconds: float, spread: float, of: Sequence[float]) -> float:
+    """How long something takes this time. Seconds, in whole milliseconds."""
+    return round(max(0.0, _LAWS[law](strike.chance, seconds, spread, of)), 3)
 
 
 _LAWS: Mapping[str, Callable[[random.Random, float, float, Sequence[float]], float]] = {
