@@ -32,6 +32,7 @@ ASKED = {
     "one": "one picture",
     "three": "three pictures",
     "invalid": "a picture with a forbidden value",
+    "direct": "one picture, as the reply itself",
     "sync": "two pictures, waiting for the reply",
     "upload": "to store a picture",
     "blocked": "a picture that is blocked",

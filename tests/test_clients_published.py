@@ -41,6 +41,7 @@ class Client:
     package: str
     version: str
     script: str
+    host: str = "runware"
 
     @property
     def home(self) -> Path:
@@ -50,6 +51,7 @@ class Client:
 SDK = Client("runware-sdk", "1.8.0", "runware_sdk.py")
 LEGACY = Client("runware", "0.5.24", "runware_legacy.py")
 JAVASCRIPT = Client("@runware/sdk-js", "1.3.2", "runware_js.mjs")
+SEGMIND = Client("segmind", "1.3.0", "segmind_sdk.py", host="segmind")
 
 
 @functools.cache
@@ -91,26 +93,26 @@ class World:
     """A mock behind its sockets and whoever calls it."""
 
     def __init__(self) -> None:
-        self.mock = Mock(resolve("runware"), moods=load_moods(), seed=11)
+        self.mock = Mock([*resolve("runware"), *resolve("segmind")], moods=load_moods(), seed=11)
         self.clock = ScaledClock(20.0)
         self.url = ""
         self.happened: list[dict[str, Any]] = []
         """What each run of a client came to, for the table in the docs."""
 
     def run(self, client: Client, transport: str, what: str, mood: str = "") -> Any:
-        key = self.mock.key("runware", f"mood:{mood}" if mood else "main")
-        before = self.jobs(mood)
+        key = self.mock.key(client.host, f"mood:{mood}" if mood else "main")
+        before = self.jobs(mood, client.host)
         words = [*command(client), transport, self.url, key, what]
         surroundings = {"PATH": os.environ["PATH"], "HOME": str(client.home), "CLIENT_FOLDER": str(client.home)}
         ran = subprocess.run(words, check=False, capture_output=True, text=True, timeout=PATIENCE, env=surroundings)
         assert ran.stdout, ran.stderr[-2000:]
         told = json.loads(ran.stdout.splitlines()[-1])
         row = {"client": f"{client.package} {client.version}", "over": transport, "what": what, "mood": mood}
-        self.happened.append({**row, "told": told, "jobs": self.jobs(mood) - before})
+        self.happened.append({**row, "told": told, "jobs": self.jobs(mood, client.host) - before})
         return told
 
-    def jobs(self, mood: str = "") -> int:
-        return self.mock.account(f"runware:mood:{mood}" if mood else "runware:main").jobs
+    def jobs(self, mood: str = "", host: str = "runware") -> int:
+        return self.mock.account(f"{host}:mood:{mood}" if mood else f"{host}:main").jobs
 
 
 @pytest.fixture
@@ -151,7 +153,50 @@ def test_the_current_client_gets_sync_results_uploads_and_refusals(world: World,
     assert world.run(SDK, transport, "blocked") == {"error": "safety", "retryable": False}
 
 
+def test_segminds_client_gets_its_picture_by_either_way(world: World) -> None:
+    (result,) = world.run(SEGMIND, "rest", "one")["results"]
+    assert result["url"].startswith(world.url)
+    (result,) = world.run(SEGMIND, "rest", "direct")["results"]
+    assert result["type"].startswith("image/")
+    assert result["bytes"] > 1000
+    assert world.jobs(host="segmind") == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "mood", "error", "jobs"),
+    [
+        ("invalid", "", "SegmindError 400", 0),
+        ("blocked", "", "InferenceFailed", 1),
+        ("one", "failed", "InferenceFailed", 1),
+        ("one", "stuck-queue", "InferenceTimeout", 1),
+        ("one", "out-of-credits", "SegmindError 406", 0),
+        ("one", "bad-key", "SegmindError 401", 0),
+        ("one", "rate-limited-own", "SegmindError 429", 0),
+    ],
+)
+def test_segminds_client_tells_what_the_host_told(world: World, what: str, mood: str, error: str, jobs: int) -> None:
+    assert world.run(SEGMIND, "rest", what, mood) == {"error": error}
+    assert world.jobs(mood, "segmind") == jobs
+
+
 # ------------------------------------------------------------- their weak spots, shown by moods
+
+
+@pytest.mark.parametrize(
+    ("mood", "error", "jobs"),
+    [
+        ("poll-502", "SegmindError 502", 1),
+        ("poll-429", "SegmindError 429", 1),
+        ("poll-reset", "ReadError", 1),
+        ("lost-reply", "ReadError", 1),
+        ("unknown-end", "InferenceTimeout", 1),
+        ("other-case", "InferenceTimeout", 1),
+        ("redirect", "JSONDecodeError", 0),
+    ],
+)
+def test_weak_spot_one_bad_moment_costs_segminds_client_the_job(world: World, mood: str, error: str, jobs: int) -> None:
+    assert world.run(SEGMIND, "rest", "one", mood) == {"error": error}
+    assert world.jobs(mood, "segmind") == jobs
 
 
 def test_weak_spot_a_reply_lost_over_rest_becomes_a_validation_error_though_the_job_is_billed(world: World) -> None:
