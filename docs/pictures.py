@@ -39,6 +39,8 @@ def main() -> None:
         [report] = place.glob("runs/*/report.html")
         shot(browser, report, SHOWN / "report.png", 1200, 1000)
         shot(browser, terminal(place), SHOWN / "terminal.png", 940, 470)
+    with tempfile.TemporaryDirectory() as folder:
+        shot(browser, compared(Path(folder)), SHOWN / "compare.png", 1200, 1180)
 
 
 @contextmanager
@@ -59,6 +61,16 @@ def checked(place: Path, url: str) -> None:
     words = ["check", SPEC, "--target", url, "--report-dir", "runs", "--report", "html"]
     env = {**os.environ, "SEGMIND_API_KEY": KEY}
     subprocess.run([sys.executable, "-m", "wireproof", *words], cwd=place, env=env, check=False, capture_output=True)
+
+
+def compared(place: Path) -> Path:
+    """The page that sets the hosts of one model side by side, with a run of the mock beside the contracts."""
+    for words in ("check p-image-edit --quiet", "compare p-image-edit {runs} --report html"):
+        runs = next(iter(place.glob("reports/runs/*-check")), "")
+        told = [sys.executable, "-m", "wireproof", *words.format(runs=runs).split()]
+        subprocess.run(told, cwd=place, check=False, capture_output=True)
+    [page] = place.rglob("compare-*.html")
+    return page
 
 
 def terminal(place: Path) -> Path:
