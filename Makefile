@@ -44,11 +44,11 @@ test-all: ## the suite on every Python from 3.11 on that is at hand
 		$(MAKE) test PYTHON=$$python VENV=build/venv-$$version || failed="$$failed $$version"; \
 	done; test -z "$$failed" || { echo "not green on:$$failed"; exit 1; }
 
-identical: ## the mock's answers on every Python from 3.11 on that is at hand, byte for byte
+identical: ## the mock's answers on every Python from 3.11 on that is at hand, alone and from a store, byte for byte
 	@told=; for python in $$(.ci/pythons); do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
 		$(MAKE) setup PYTHON=$$python VENV=build/venv-$$version && \
-		line=$$(build/venv-$$version/bin/python tests/mock_transcript.py) || exit 1; \
+		line=$$(build/venv-$$version/bin/python tests/mock_transcript.py --store) || exit 1; \
 		echo "Python $$version: $$line"; told="$$told$$line\n"; \
 	done; test "$$(printf "$$told" | sort -u | wc -l)" -eq 1 || { echo "not the same bytes"; exit 1; }
 

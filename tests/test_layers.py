@@ -25,7 +25,13 @@ FLOORS = (
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 GROUND, DOORS = 0, len(FLOORS) - 1
 FRIENDS = (GROUND, DOORS)  # on these floors neighbours may know each other
-ONLY_IN = {"locust": "load/users.py", "respx": "mock/route.py", "hypothesis": "generate/", "ruamel": "spec/"}
+ONLY_IN = {
+    "locust": "load/users.py",
+    "redis": "mock/store.py",
+    "respx": "mock/route.py",
+    "hypothesis": "generate/",
+    "ruamel": "spec/",
+}
 HERE = Path(wireproof.__file__).parent
 
 

@@ -273,6 +273,18 @@ def test_an_id_is_of_the_hosts_pattern(endpoint: Any, throw: int) -> None:
     assert re.fullmatch(endpoint.provider.id_pattern or "[0-9a-f]{32}", dice.ids(endpoint.provider.id_pattern)(throw))
 
 
+def test_a_host_that_is_asked_about_anothers_job_does_not_know_it_either_way() -> None:
+    endpoints = [*SEGMIND, *resolve("pixeldojo")]
+    said = []
+    for quick in (True, False):
+        way = Way(quick)
+        way.mock = Mock(endpoints, seed=4)
+        other = f"Bearer {way.mock.key('pixeldojo')}"
+        id = id_in(way.submit(authorization=other))
+        said.append(way.ask("GET", f"/api/v1/jobs/{id}", authorization=other))
+    assert said[0] == said[1] and b" 404 " in said[0]
+
+
 PATTERNS = ["[0-9a-f]{32}", "job_[a-d]{3}-[0-9]{4}", "[A-Za-z0-9]{12}", "(a|b){3}", "x-[0-9a-f]"]
 
 

@@ -892,12 +892,22 @@ def mock(
         Path | None, typer.Option("--journal-file", help="Where the journal goes in the end: .har, or JSON lines.")
     ] = None,
     limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether declared rate limits count.")] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            envvar="WIREPROOF_STORE",
+            metavar="URL",
+            help="redis://HOST:PORT/NUMBER, where several mocks have their jobs and accounts.",
+        ),
+    ] = None,
     allow: Annotated[
         list[str] | None, typer.Option("--allow", help="host:port that webhooks and uploads may be sent to.")
     ] = None,
 ) -> None:
     """Serve contracts. Prints one line of JSON when it is ready, with its address and a key that it takes."""
     from wireproof.mock.command import serve
+    from wireproof.secrets import Secret
 
     endpoints = _endpoints(spec)
     serve(
@@ -913,6 +923,7 @@ def mock(
         journal=journal,
         journal_file=journal_file,
         limits=limits,
+        store=Secret(store) if store else None,
         allow_targets=allow or [],
     )
 

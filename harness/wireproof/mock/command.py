@@ -6,21 +6,23 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import socket
 import ssl
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
-from typing import TextIO
+from typing import Any, TextIO
 
 from wireproof.clock import Clock, RealClock, ScaledClock, SteppedClock
 from wireproof.errors import UsageError, WireproofError
+from wireproof.mock.answer import speed, stands
 from wireproof.mock.channels import Channels
 from wireproof.mock.control import Control
 from wireproof.mock.counts import CommonCounts
@@ -31,10 +33,13 @@ from wireproof.mock.journal import Journal, SharedJournal, write
 from wireproof.mock.moods import Mood, load_moods
 from wireproof.mock.moods import mood as named_mood
 from wireproof.mock.movable import MovableClock
+from wireproof.mock.shared import SharedMock
 from wireproof.mock.socket import MockServer, run_forever, serving
+from wireproof.mock.store import Store, StoreClock
 from wireproof.mock.switchboard import Switchboard
 from wireproof.mock.workers import Desks, spread
 from wireproof.model import Endpoint
+from wireproof.secrets import Secret
 from wireproof.spec.load import resolve
 
 PLENTY = Decimal(1_000_000)
@@ -70,6 +75,7 @@ def serve(
     limits: bool = False,
     deposit: Decimal = PLENTY,
     jobs: int = ROOM,
+    store: Secret | None = None,
     out: TextIO | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Prints one line of JSON when it is ready.
@@ -82,41 +88,45 @@ def serve(
     With several `workers` each key (its jobs, money and limits) is one process's own, and connections move
     there; `jobs` is divided among them. Calls without a good key and hosts with a WebSocket are the first
     worker's. The control API and the journal are one, whichever worker it concerns.
+
+    With a `store` (`redis://HOST:PORT/NUMBER`) jobs, accounts, limits and the time lie there, and whoever
+    serves from it, on whichever machine, answers for all: any worker any call.
     """
-    moods = load_moods()
+    moods, found = load_moods(), list(endpoints)
     chosen = named_mood(mood) if isinstance(mood, str) else mood
-    time = MovableClock(clock or RealClock())
+    make = partial(Mock, found, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit)
     if journal_file is not None:
         _try(journal_file)
-    if workers != 1:
-        _check_workers(workers, tls)
-        crew = Crew(
-            workers=workers,
-            mock=partial(
-                Mock,
-                list(endpoints),
-                seed=seed,
-                mood=chosen,
-                moods=moods,
-                limits=limits,
-                deposit=deposit,
-                counts=CommonCounts(),
-            ),
-            jobs=max(1, jobs // workers),
-            clock=time,
-            start=(time.now(), time.wall()),
-            control_port=control_port,
-            token=secrets.token_hex(16),
-            targets=tuple(allow_targets),
-            journal=journal,
-            leaves_journal=journal_file is not None,
-            out=out or sys.stdout,
+    if store is None:
+        time = MovableClock(clock or RealClock())
+    else:
+        facts = {"seed": str(seed), "limits": str(limits), "deposit": str(deposit)}
+        time = _join(store, clock, {**facts, "endpoints": " ".join(sorted(endpoint.name for endpoint in found))})
+        make = partial(
+            _shared, store, found, time, jobs, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit
         )
-        desks = spread(workers, host, port, crew.work)
+    if workers != 1:
+        _check_workers(workers, tls and store is None)
+        with _certificate(host) if tls else contextlib.nullcontext() as safe:
+            crew = Crew(
+                workers=workers,
+                make=make if store else partial(make, counts=CommonCounts()),
+                jobs=None if store else max(1, jobs // workers),
+                clock=time,
+                start=(time.now(), time.wall()),
+                safe=safe,
+                control_port=control_port,
+                token=secrets.token_hex(16),
+                targets=tuple(allow_targets),
+                journal=journal,
+                leaves_journal=journal_file is not None,
+                out=out or sys.stdout,
+            )
+            desks = spread(workers, host, port, crew.work)
         if journal_file is not None:
             write(journal_file, desks.journal())
         return
-    mock = Mock(endpoints, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit, memory=Memory(jobs))
+    mock = make() if store else make(memory=Memory(jobs))
     book = Journal(mock, time.now(), time.wall())
     courier = Courier(time, allow_targets)
     control = Control(mock, time, book, courier, secrets.token_hex(16))
@@ -151,6 +161,23 @@ def serve(
         write(journal_file, book.cut(0))
 
 
+def _join(url: Secret, clock: Clock | None, facts: Mapping[str, str]) -> MovableClock:
+    """The time of those who serve from a store, one of whom this mock is from now on. Raises UsageError."""
+    scale = speed(clock) if clock else 1.0
+    if clock and stands(clock):
+        raise UsageError("not with a store: a stepped clock would have to stand everywhere")
+    store = Store(url)
+    epoch = store.agree({**facts, "time scale": f"{scale:g}"})
+    age = store.now() - epoch
+    store.close()
+    return MovableClock(StoreClock(epoch, age, scale), start=0.0)
+
+
+def _shared(url: Secret, endpoints: Sequence[Endpoint], clock: Clock, jobs: int, **more: Any) -> Mock:
+    """A mock on a store, with a connection of its own."""
+    return SharedMock(endpoints, store=Store(url), clock=clock, jobs=jobs, **more)
+
+
 def _try(file: Path) -> None:
     """Find out now whether the journal can be written there in the end. Raises UsageError."""
     try:
@@ -175,13 +202,14 @@ class Crew:
     """What all workers of one mock have in common, made before they part."""
 
     workers: int
-    mock: Callable[..., Mock]
-    """Makes the mock of one worker, given its `memory`."""
-    jobs: int
-    """That each of them remembers."""
+    make: Callable[..., Mock]
+    """Makes the mock of one worker; given its `memory`, unless that is in a store."""
+    jobs: int | None
+    """That each of them remembers; None: all are in a store."""
     clock: MovableClock
     start: tuple[float, float]
     """When it all began: clock seconds, and seconds since 1970."""
+    safe: Safe | None
     control_port: int | None
     token: str
     targets: Sequence[str]
@@ -192,10 +220,13 @@ class Crew:
 
     def work(self, number: int, listener: socket.socket, desks: Desks) -> None:
         """Be one worker, until told to stop."""
-        mock = self.mock(memory=Memory(self.jobs))
+        mock = self.make() if self.jobs is None else self.make(memory=Memory(self.jobs))
         book = SharedJournal(mock, *self.start, self.workers)
         courier = Courier(self.clock, self.targets)
-        control = Control(mock, self.clock, book, courier, self.token, partial(desks.owns, mock, number))
+        # What is in a store is everybody's; the first worker speaks for it.
+        owns = (lambda account: number == 0) if mock.shared else partial(desks.owns, mock, number)
+        tells_jobs = number == 0 or not mock.shared
+        control = Control(mock, self.clock, book, courier, self.token, owns, tells_jobs)
         desk, hear = desks.desk(mock, number), book.hear if self.journal else None
         channels = Channels(mock, self.clock, courier.take, hear)
         server = desk.server = MockServer(
@@ -206,7 +237,8 @@ class Crew:
             on_quick=book.note if self.journal else None,
             upgrade=channels.upgrade,
             listener=listener,
-            place=desk.place,
+            tls=self.safe.context if self.safe else None,
+            place=None if mock.shared else desk.place,
             hand_over=desk.hand_over,
         )
         with contextlib.ExitStack() as stack:
@@ -216,6 +248,8 @@ class Crew:
                 desk.listen()
                 if number == 0:
                     line = {"ready": True, "url": url, **_keys(mock), **where, "workers": self.workers}
+                    if self.safe:
+                        line["ca"] = str(self.safe.ca)
                     print(json.dumps(line), file=self.out, flush=True)
 
             async def errand() -> None:
@@ -293,6 +327,7 @@ def main(words: Sequence[str] | None = None) -> int:
             limits=asked.limits,
             deposit=asked.deposit,
             jobs=asked.jobs,
+            store=Secret(asked.store) if asked.store else None,
         )
     except WireproofError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the reason, for a person
@@ -317,6 +352,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--no-control", action="store_true")
     parser.add_argument("--no-journal", action="store_true", help="faster; the journal stays empty")
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        default=os.environ.get("WIREPROOF_STORE"),
+        help="redis://HOST:PORT/NUMBER, where several mocks have their jobs and accounts; with a password in it, "
+        "better as WIREPROOF_STORE",
+    )
     parser.add_argument("--journal-file", type=Path, help="where the journal goes in the end: .har, or JSON lines")
     parser.add_argument(
         "--allow-target", action="append", default=[], metavar="HOST:PORT", help="webhooks may go there"

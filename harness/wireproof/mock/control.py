@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import jsonschema_rs
@@ -28,6 +28,7 @@ from wireproof.mock.faults import FAULTS
 from wireproof.mock.journal import Cut, Journal, as_har, as_lines, joined
 from wireproof.mock.moods import Mood, from_plain
 from wireproof.mock.movable import MovableClock
+from wireproof.mock.store import Gone
 from wireproof.model import Call, Reply
 from wireproof.runlog import encode
 from wireproof.wire import requests
@@ -36,6 +37,7 @@ TOKEN = "x-wireproof-token"  # noqa: S105 - the name of a header
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MOST_SECONDS = 366 * 24 * 3600.0
 """The clock is moved by so much at most, in one go."""
+T = TypeVar("T")
 _FAR = 1e8
 """What is further away never happens."""
 
@@ -144,7 +146,7 @@ class Gate(ABC):
 
 class Control(Gate):
     """The control API over one mock, its clock, its journal and its courier. Of several mocks that share their
-    keys, each is asked, and `owns` says whether an account is this one's."""
+    keys, each is asked; `owns` says whether an account is this one's, `tells_jobs` whether its jobs are."""
 
     def __init__(
         self,
@@ -154,8 +156,10 @@ class Control(Gate):
         courier: Courier,
         token: str,
         owns: Callable[[str], bool] = lambda account: True,
+        tells_jobs: bool = True,
     ) -> None:
         super().__init__(clock, token)
+        self.tells_jobs = tells_jobs
         self.mock = mock
         self.journal = journal
         self.courier = courier
@@ -168,16 +172,31 @@ class Control(Gate):
 
     def find_out(self, route: Route, asked: Asked) -> float:
         """What the route has to know first."""
-        return route.before(self, asked) if route.before is not None else 0.0
+        before = route.before
+        return 0.0 if before is None else self._at_once(lambda: before(self, asked))
 
     def do(self, route: Route, asked: Asked) -> Any:
         """What was asked for, as one step."""
-        return self.mock.at_once(lambda: route.act(self, asked))
+        return self._at_once(lambda: route.act(self, asked))
+
+    def _at_once(self, act: Callable[[], T]) -> T:
+        try:
+            return self.mock.at_once(act)
+        except Gone:
+            raise Refused(503, "the store does not answer") from None
+
+    def _is_mine(self, what: str) -> None:
+        """Raises Refused where it belongs to a store, and so to others, too."""
+        if self.mock.shared:
+            raise Refused(409, f"{what} belongs to the store, and so to everybody who serves from there")
 
     # ------------------------------------------------------------------------------ what it does
 
     def reset(self, asked: Asked) -> Any:
-        self.mock.seed = asked.value.get("seed", self.mock.seed)
+        seed = asked.value.get("seed", self.mock.seed)
+        if seed != self.mock.seed:
+            self._is_mine("the seed")
+            self.mock.seed = seed
         self.mock.reset()
         self.courier.clear()
         self.journal.clear(asked.now)
@@ -188,8 +207,8 @@ class Control(Gate):
             "status": "ok",
             "now": self.clock.now(),
             "endpoints": [endpoint.name for host in self.mock.hosts for endpoint in host.endpoints],
-            "jobs": len(self.mock.memory),
-            "forgotten": self.mock.memory.forgotten,
+            "jobs": len(self.mock.memory) if self.tells_jobs else 0,
+            "forgotten": self.mock.memory.forgotten if self.tells_jobs else 0,
             "seed": self.mock.seed,
             "mood": self.mock.moods.general.name if self.mock.moods.general else None,
         }
@@ -198,6 +217,7 @@ class Control(Gate):
         return {"now": self.clock.now(), "wall": self.clock.wall()}
 
     def advance(self, asked: Asked) -> Any:
+        self._is_mine("the clock")
         self.clock.advance(float(asked.value["seconds"]))
         self._settle()
         return self.time(asked)
@@ -209,6 +229,7 @@ class Control(Gate):
 
     def last(self, asked: Asked) -> float:
         """When the last job ends, or the last call is due. Clock seconds."""
+        self._is_mine("the clock")
         return max(self.mock.memory.last_end(asked.now + _FAR), self.courier.last_due() or 0.0)
 
     def idle(self, asked: Asked) -> Any:
@@ -309,7 +330,7 @@ class Control(Gate):
         told: Counter[tuple[str, str]] = Counter()
         for (operation, status), number in (self.journal.counts + self.mock.quick.counts).items():
             told["wireproof_calls_total", f'{{operation="{operation}",status="{status}"}}'] = number
-        told["wireproof_jobs", ""] = len(self.mock.memory)
+        told["wireproof_jobs", ""] = len(self.mock.memory) if self.tells_jobs else 0
         for name in self._owned():
             # An amount is a Decimal: sums of it are exact.
             told["wireproof_spent", f'{{account="{name}"}}'] = self.mock.accounts[name].spent  # type: ignore[assignment]

@@ -273,8 +273,7 @@ class Memory:
 
     def __init__(self, most: int = 100_000) -> None:
         self.most = most
-        self.forgotten = 0
-        """Jobs dropped for want of room before their retention was over."""
+        self._forgotten = 0
         self.plans: list[Plan] = []
         """What the jobs that are kept in short go by."""
         self.due = -math.inf
@@ -289,7 +288,7 @@ class Memory:
         self._jobs.clear()
         self._order.clear()
         self.due = -math.inf
-        self.forgotten = 0
+        self._forgotten = 0
 
     def add(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -310,7 +309,12 @@ class Memory:
         while len(self._jobs) > self.most:
             self.due = -math.inf
             if self._jobs.pop(self._order.popleft(), None) is not None:
-                self.forgotten += 1
+                self._forgotten += 1
+
+    @property
+    def forgotten(self) -> int:
+        """Jobs dropped for want of room before their retention was over."""
+        return self._forgotten
 
     def get(self, id: str) -> Job | None:
         """The job of that id. Of one that is kept in short it is a copy."""

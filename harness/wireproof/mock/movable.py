@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from wireproof.clock import Clock, ScaledClock, SteppedClock
+from wireproof.clock import Clock, SteppedClock
+from wireproof.mock.answer import speed
 
 
 class MovableClock:
     """Another clock, plus what it was pushed by."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, start: float | None = None) -> None:
+        """Counts from now on, or from `start` on, a time of that other clock."""
         self.inner = clock
-        self.scale = clock.scale if isinstance(clock, ScaledClock) else 1.0
-        self._start = clock.now()
+        self.scale = speed(clock)
+        self._start = clock.now() if start is None else start
         self._ahead = 0.0
 
     def now(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since its start."""
         return self.inner.now() - self._start + self._ahead
 
     def wall(self) -> float:

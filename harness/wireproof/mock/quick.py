@@ -275,6 +275,8 @@ class Desk:
         self, target: bytes, prefix: str, operation: Operation, id: str, lean: Lean, now: float
     ) -> Told | None:  # fmt: skip
         plan = self.mock.memory.plans[lean[0]]
+        if plan.host.provider.operations.get(operation.name) is not operation:
+            return None  # another host's address, asked about a job of this one
         account = self._account(plan)
         if account is None or account.name != lean[1]:
             return None
