@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
+from wireproof.check import again
 from wireproof.check import jobs as _jobs  # noqa: F401  (enters its checks into the table)
 from wireproof.check import outputs as _outputs  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
@@ -43,7 +44,6 @@ from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
 from wireproof.runlog import Digest
-from wireproof.secrets import curl
 from wireproof.spec.values import ceiling_of, price_of
 from wireproof.wire import replies, requests
 from wireproof.wire.dialogue import Cadence, Dialogue, contract_cadence
@@ -80,8 +80,12 @@ class Step:
     """What it tests, one by one, and what each costs."""
 
 
-SEARCHES: Mapping[str, tuple[int, int]] = {"quick": (0, 0), "standard": (60, 0), "thorough": (300, 150)}
-"""For each profile: how many forbidden and how many valid requests are drawn, where they cost nothing."""
+SEARCHES: Mapping[str, tuple[int, int, int]] = {
+    "quick": (0, 0, 0),
+    "standard": (60, 0, 20),
+    "thorough": (300, 150, 80),
+}
+"""For each profile: how many forbidden, valid and odd requests are drawn, where they cost nothing."""
 
 INTERRUPTED = "it was interrupted"
 """What a run says that a person ended."""
@@ -726,8 +730,8 @@ def near(target: Target) -> bool:
     return is_loopback(target.base)
 
 
-def _search(endpoint: Endpoint, driver: Driver, stage: Stage, examples: tuple[int, int], shrink: bool) -> None:
-    """Requests drawn from the whole domain, forbidden and valid ones; what one shows is made smaller at once."""
+def _search(endpoint: Endpoint, driver: Driver, stage: Stage, examples: tuple[int, int, int], shrink: bool) -> None:
+    """Requests drawn from the whole domain and its edges; what one shows is made smaller at once."""
     from wireproof.generate import strategies
 
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
@@ -736,7 +740,7 @@ def _search(endpoint: Endpoint, driver: Driver, stage: Stage, examples: tuple[in
     hunt = Hunt(endpoint, driver, stage, submit)
     wrong = strategies.forbidden(endpoint, submit)
     right = strategies.valid(endpoint).map(lambda values: cases.Case(values=values, purpose="valid: drawn"))
-    for strategy, count in ((wrong, examples[0]), (right, examples[1])):
+    for strategy, count in zip((wrong, right, strategies.odd(endpoint)), examples, strict=True):
         for attempt in range(MOST_FOUND):
             if (
                 not count
@@ -913,7 +917,7 @@ def verdict(
     """
     trace = read(endpoint, exchanges, prefix)
     look(trace, eyes)
-    found = tuple(_with_replay(endpoint, exchanges, one) for one in judge(trace))
+    found = tuple(_with_replay(trace, exchanges, one) for one in judge(trace))
     if not stopped and not any(one.severity is Severity.VIOLATION for one in found):
         stopped = _no_success(trace)
     return Verdict(
@@ -974,14 +978,10 @@ def _bytes(data: bytes) -> bytes:
         return data
 
 
-def _with_replay(endpoint: Endpoint, exchanges: tuple[Exchange, ...], one: Finding) -> Finding:
-    by_seq = {exchange.seq: exchange for exchange in exchanges}
-    shown = next((by_seq[seq] for seq in reversed(one.evidence) if seq in by_seq), None)
-    if shown is None or one.replay:
+def _with_replay(trace: Trace, exchanges: tuple[Exchange, ...], one: Finding) -> Finding:
+    if one.replay:
         return one
-    auth = endpoint.provider.auth
-    env = auth.env if shown.credential in (Credential.GOOD, Credential.UNTOLD) else ""
-    return replace(one, replay=curl(shown.call, env=env, header=auth.header, prefix=auth.prefix))
+    return replace(one, replay=again.line(trace, one, exchanges, CHECKS[one.check].reads))
 
 
 def _summary(endpoint: Endpoint, trace: Trace, exchanges: tuple[Exchange, ...], stopped: str) -> Summary:

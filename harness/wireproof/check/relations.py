@@ -41,7 +41,9 @@ def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
         if relation.kind == "same" and not repeatable:
             # Where equal requests differ, nothing is learnt from requests that should mean the same.
             continue
-        for (one, a), (other, b) in combinations(shown, 2):
+        # Nothing is learnt from a picture that is another one each time.
+        fit = [(job, it) for job, it in shown if relation.kind == "different" or not _by_chance(job)]
+        for (one, a), (other, b) in combinations(fit, 2):
             if not (_is_pair(relation, one, other) or _is_pair(relation, other, one)):
                 continue
             alike = a.pixels == b.pixels
@@ -57,6 +59,15 @@ def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
 
 def _picture(job: JobTrace) -> Any:
     return next((p for p in job.pictures.values() if p.pixels is not None), None)
+
+
+def _by_chance(job: JobTrace) -> bool:
+    """Whether the same request gives another picture each time: by a relation that says so, or for want of a seed."""
+    outputs = job.endpoint.outputs
+    seed = job.endpoint.parameters.get(outputs.seed or "")
+    unseeded = seed is not None and not seed.has_default and seed.name not in job.values
+    random = (r.first for r in outputs.relations if r.kind == "different" and r.first == r.second)
+    return unseeded or any(_has(job, first) for first in random)
 
 
 def _is_pair(relation: Relation, one: JobTrace, other: JobTrace) -> bool:

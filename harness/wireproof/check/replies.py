@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word
+from wireproof.generate.cases import ODD
 from wireproof.model import (
     Confidence,
     Credential,
@@ -389,7 +390,7 @@ def what_the_contract_forbids_is_refused(seen: Seen) -> Iterator[Finding]:
     A value that is silently accepted is silently changed: the picture is not what was asked for, it is paid
     for, and nobody is told.
     """
-    if not seen.accepted or not seen.breaches or not seen.let_in or seen.is_error:
+    if not seen.accepted or not seen.breaches or not seen.let_in or seen.is_error or _is_odd(seen):
         return
     breach = _gravest(seen.breaches)
     if _failed_later(seen) or seen.asked is None:
@@ -404,6 +405,11 @@ def what_the_contract_forbids_is_refused(seen: Seen) -> Iterator[Finding]:
         expected="a refusal" + (f" with {_codes(of_kinds(seen, frozenset({Kind.INVALID})))}" if seen.operation else ""),
         actual=str(seen.reply.status if seen.reply else ""),
     )
+
+
+def _is_odd(seen: Seen) -> bool:
+    """Whether a host may take or refuse it."""
+    return seen.exchange.purpose.startswith(ODD)
 
 
 def _gravest(breaches: tuple[Breach, ...]) -> Breach:
@@ -504,7 +510,7 @@ def _wrongly_refused(seen: Seen) -> bool:
     if not (reply.status in (400, 422) or any(reply.status in p.statuses for p in proper)):
         return False
     other = (*PASSING, Kind.MODERATED, Kind.UNREACHABLE_MEDIA, Kind.CONFLICT)
-    return not any(p.kind in other for p in reading.problems[:1]) and not _provoked(seen)
+    return not any(p.kind in other for p in reading.problems[:1]) and not _provoked(seen) and not _is_odd(seen)
 
 
 def _provoked(seen: Seen) -> bool:

@@ -15,6 +15,9 @@ from wireproof.spec.values import Values, effective, holds, same
 ABSENT = object()
 """The parameter is left out."""
 
+ODD = "odd: "
+"""Purpose of requests that a host may take or refuse, as long as it answers in one of its documented ways."""
+
 UNHEARD_OF = "wireproof_unknown"
 """A parameter that no host has."""
 

@@ -8,7 +8,7 @@ never by how it was drawn.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import hypothesis
@@ -23,11 +23,21 @@ from wireproof.spec.values import effective, matters
 T = TypeVar("T")
 Values = dict[str, Any]
 
+RARE = (
+    "a lighthouse 🏠👩‍🚀 at dusk",
+    "un phare à la tombée de la nuit, e\u0301te\u0301",
+    "מגדלור בשעת דמדומים",
+    "黄昏时悬崖上的灯塔",
+    'a lighthouse\nat dusk,\tin "fog" \\ 100 % <b>&amp;</b> {0} $PATH \';--',
+    "  a lighthouse with room about it  ",
+)
+"""Texts that people do write: joined emoji, combining marks, right to left, no spaces, marks of every syntax."""
+
 READABLE = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=120).filter(
     str.strip
 )
-FAR = (1, 2, 7, 1000, 10**9)
-"""How far outside a bound a value is drawn."""
+FAR = (1, 2, 7, 1000, 10**9, 2**31, 2**53, 2**63, 10**30)
+"""How far outside a bound a value is drawn: also beyond what a float or a machine's integer holds."""
 
 
 def value(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
@@ -43,12 +53,19 @@ def _of_type(kind: str, schema: Mapping[str, Any], name: str) -> st.SearchStrate
     if kind == "boolean":
         return st.booleans()
     if kind == "integer":
-        return st.integers(schema.get("minimum", -1000), schema.get("maximum", 1000))
+        low, high = schema.get("minimum", -1000), schema.get("maximum", 1000)
+        edges = sorted({edge for edge in (low, low + 1, high - 1, high) if low <= edge <= high})
+        return st.one_of(st.integers(low, high), st.sampled_from(edges))
     if kind == "number":
         return st.floats(schema.get("minimum", -1000), schema.get("maximum", 1000), allow_nan=False)
     if kind == "array":
         low = max(1, schema.get("minItems", 1))
-        return st.lists(_item(schema, name), min_size=low, max_size=min(schema.get("maxItems", low + 2), low + 11))
+        high = min(schema.get("maxItems", low + 2), low + 11)
+        several = st.lists(_item(schema, name), min_size=low, max_size=high, unique=bool(schema.get("uniqueItems")))
+        if schema.get("uniqueItems"):
+            return several
+        # The same item as often as there is room: nobody forbids it.
+        return st.one_of(several, st.tuples(_item(schema, name), st.integers(low, high)).map(lambda t: [t[0]] * t[1]))
     if kind == "object":
         return st.just({})
     if kind == "null":
@@ -75,8 +92,10 @@ def _text(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[str]:
         return st.from_regex(schema["pattern"], fullmatch=True)
     low, high = max(1, schema.get("minLength", 1)), schema.get("maxLength", 400)
     plain = READABLE.filter(lambda text: low <= len(text) <= high)
+    rare = [text for text in RARE if low <= len(text) <= high]
     return st.one_of(
         plain,
+        *([st.sampled_from(rare)] if rare else []),
         st.just("a lighthouse at dusk"[:high].ljust(low, "x")),
         st.just("x" * high if high <= 2000 else "x" * 400),
     )
@@ -150,7 +169,61 @@ def _further(endpoint: Endpoint, parameter: Parameter) -> list[st.SearchStrategy
     if "array" not in kinds:
         wrong.append([["nested"]])
     found.append(cased("type", st.sampled_from(wrong)))
+    if "maxLength" in schema:
+        found.append(cased("maxLength", st.sampled_from(FAR[:4]).map(lambda far: "x" * (schema["maxLength"] + far))))
+    if "maxItems" in schema and "items" in schema:
+        most = schema["maxItems"]
+        far = _item(schema, parameter.name).flatmap(
+            lambda one: st.sampled_from([most + 1, most + 2, most * 3]).map(lambda count: [one] * count)
+        )
+        found.append(cased("maxItems", far))
+    if "integer" in kinds and "number" not in kinds and "string" not in kinds:
+        low = schema.get("minimum", 0)
+        found.append(cased("integer", st.sampled_from([0.5, 0.25, 1e-9]).map(lambda part: low + 1 + part)))
     return found
+
+
+def odd(endpoint: Endpoint) -> st.SearchStrategy[cases.Case]:
+    """Requests at the edge of JSON and of common sense: a host may take or refuse them, but it has to answer."""
+    start = cases.base(endpoint)
+    drawn: list[tuple[str, Values]] = []
+    for parameter in endpoint.parameters.values():
+        if not _is_free(endpoint, parameter):
+            continue
+        beside = {**start, **cases.satisfying(parameter.matters, endpoint)}
+        for what, given in _oddities(parameter):
+            drawn.append((f"{parameter.name} {what}", {**beside, parameter.name: given}))
+    return st.sampled_from([cases.Case(values=values, purpose=f"{cases.ODD}{what}") for what, values in drawn])
+
+
+def _oddities(parameter: Parameter) -> Iterator[tuple[str, Any]]:
+    """Values between what is allowed and what is forbidden, each in a few words."""
+    schema, kinds = parameter.schema, cases.types(parameter.schema)
+    if "null" not in kinds:
+        yield "null", None
+    if "integer" in kinds or "number" in kinds:
+        whole = int(schema.get("minimum", 1)) if schema.get("minimum", 1) > 0 else 1
+        yield "a whole number with a fraction of zero", float(whole)
+        yield "a number as text", str(whole)
+        yield "a boolean for a number", True
+        if schema.get("minimum", 0) <= 0:
+            yield "minus zero", -0.0
+            yield "a number with an exponent", 1e-300
+        yield "a huge number with an exponent", 1e300
+    if kinds == ("string",) and "enum" not in schema and "format" not in schema:
+        yield "nothing but space", " \t\n"
+        yield "control characters", "a\u0000b\u0007\u001b[31m\u202e"
+        yield "one character of every plane", "".join(chr((plane << 16) + 0x41) for plane in range(3)) + "\U0010fffd"
+        yield "very long", "lighthouse " * 3000
+    if "enum" in schema and kinds == ("string",):
+        yield "in other letters", str(schema["enum"][0]).swapcase() + " "
+    if "boolean" in kinds:
+        yield "a boolean as text", "true"
+        yield "a number for a boolean", 1
+    if "array" in kinds:
+        yield "one item without its list", "https://example.com/one.png"
+        if not schema.get("minItems"):
+            yield "an empty list", []
 
 
 def search(
