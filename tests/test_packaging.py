@@ -42,6 +42,12 @@ BASH = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 """A shell is named instead of detected: tests may run in none."""
 
 
+EPOCH = {"SOURCE_DATE_EPOCH": "1760000000"}
+"""The day that is written into both distributions."""
+LATER = {**EPOCH, "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+UNPACKED: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # 3.11.4 and newer
+
+
 def run(*command: object, cwd: Path = ROOT, **more: str) -> str:
     """What the command says on stdout; it finds no package of ours but those that are installed."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -76,7 +82,7 @@ def install(python: Path, *what: object) -> None:
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both distributions of this tree."""
     folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "hatchling", "build", "-d", folder)
+    run(sys.executable, "-m", "hatchling", "build", "-d", folder, **EPOCH)
     return folder
 
 
@@ -157,12 +163,26 @@ def test_the_wheel_holds_the_package_and_the_declared_rooms_and_no_more(wheel: P
 @pytest.mark.slow
 def test_the_source_distribution_builds_the_same_wheel(dist: Path, wheel: Path, tmp_path: Path) -> None:
     [source] = dist.glob("*.tar.gz")
-    careful = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # 3.11.4 and newer
-    shutil.unpack_archive(source, tmp_path, **careful)
+    shutil.unpack_archive(source, tmp_path, **UNPACKED)
     [tree] = tmp_path.iterdir()
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "again", cwd=tree)
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "again", cwd=tree, **EPOCH)
     [again] = (tmp_path / "again").glob("*.whl")
-    assert names(again) == names(wheel)
+    assert again.read_bytes() == wheel.read_bytes()
+
+
+@pytest.mark.slow
+def test_both_distributions_are_the_same_bytes_whenever_they_are_built(dist: Path, tmp_path: Path) -> None:
+    """By somebody else, later, from the unpacked source: files have other times and other owners."""
+    [source] = dist.glob("*.tar.gz")
+    shutil.unpack_archive(source, tmp_path, **UNPACKED)
+    [tree] = (place for place in tmp_path.iterdir() if place.is_dir())
+    (tree / "PKG-INFO").unlink()  # which the build wrote: what is left is the tree it was built from
+    for file in tree.rglob("*"):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    run(sys.executable, "-m", "hatchling", "build", "-d", tmp_path / "later", cwd=tree, **LATER)
+    built = {file.name: file.read_bytes() for file in dist.iterdir()}
+    assert {file.name: file.read_bytes() for file in (tmp_path / "later").iterdir()} == built
+    assert len(built) == 2
 
 
 @pytest.mark.slow
