@@ -238,10 +238,10 @@ def test_a_mood_of_the_command_line_says_the_same_with_one_worker_and_with_sever
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize("name", ["kept.har", "kept.jsonl"])
-def test_the_journal_of_all_workers_is_written_to_a_file_in_the_end(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name, workers", [("kept.har", 2), ("kept.jsonl", 2), ("kept.jsonl", 1)])
+def test_the_journal_of_all_workers_is_written_to_a_file_in_the_end(tmp_path: Path, name: str, workers: int) -> None:
     file = tmp_path / name
-    with crew("--journal-file", str(file)) as host:
+    with crew("--journal-file", str(file), workers=workers) as host:
         for number in range(6):
             host.submit(ROLES[number % 2], f"number {number}")
         host.process.send_signal(signal.SIGTERM)

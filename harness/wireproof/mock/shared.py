@@ -177,6 +177,7 @@ class StoredAccount(Account):
     step: Step
     key: str
     queue: Queue
+    lines: Book
     due: float = -math.inf
     """Until when jobs that ended are to be booked. Clock seconds."""
 
@@ -184,7 +185,10 @@ class StoredAccount(Account):
     def of(cls, step: Step, name: str, deposit: Decimal, throws: Throws) -> StoredAccount:
         key = f"account:{name}"
         head = step.head(key)
-        made = cls(name=name, deposited=deposit, step=step, key=key, queue=Queue(step, key, f"queue:{name}"))
+        lines = Book(step, key, f"book:{name}")
+        made = cls(
+            name=name, deposited=deposit, step=step, key=key, queue=Queue(step, key, f"queue:{name}"), lines=lines
+        )
         for field_, own in _AMOUNTS.items():
             if field_ in head:
                 setattr(made, own, Decimal(head[field_]))
@@ -194,7 +198,7 @@ class StoredAccount(Account):
         made.chance = NextThrow(throws, made)
         made.calls = Windows(step, key, name)
         made.used_ids = Ids(step, key, f"ids:{name}")
-        made._book = Book(step, key, f"book:{name}")
+        made._book = lines
         return made
 
     def hand_over(self) -> None:
@@ -205,6 +209,7 @@ class StoredAccount(Account):
         head |= {field_: str(getattr(self, own)) for field_, own in _AMOUNTS.items()}
         head |= {field_: str(int(getattr(self, own))) for field_, own in _NUMBERS.items()}
         self.queue.hand_over()
+        self.lines.hand_over()
 
     @property
     def balance(self) -> Decimal:
@@ -272,8 +277,8 @@ class Queue:
             ended = [_running(*pair) for pair in _pairs(told)]
             self._taken += len(ended)
             self._until = until
-            for one in ended:
-                self._step.write(self._head, "ZREM", self._name, _member(one))
+            if ended:
+                self._step.write(self._head, "ZREMRANGEBYSCORE", self._name, "-inf", repr(until))
         while self._new and self._new[0][0] <= until:
             ended.append(heapq.heappop(self._new))
         return iter(sorted(ended))
@@ -290,8 +295,9 @@ class Queue:
 
     def hand_over(self) -> None:
         """What was added goes into the step."""
-        for one in self._new:
-            self._step.write(self._head, "ZADD", self._name, repr(one[0]), _member(one))
+        for at in range(0, len(self._new), LINES):
+            pairs = [word for one in self._new[at : at + LINES] for word in (repr(one[0]), _member(one))]
+            self._step.write(self._head, "ZADD", self._name, *pairs)
         self._new = []
 
 
@@ -369,11 +375,14 @@ class Book(deque[tuple[float, str, Decimal, int | None]]):
         super().__init__()
         self._step, self._head, self._name = step, head, name
 
-    def append(self, line: tuple[float, str, Decimal, int | None]) -> None:
-        at, what, amount, job = line
-        self._step.write(self._head, "RPUSH", self._name, f"{at!r} {what} {amount} {'' if job is None else job}")
-        self._step.write(self._head, "LTRIM", self._name, -LINES, -1)
-        super().append(line)
+    def hand_over(self) -> None:
+        """What was written goes into the step."""
+        new = [f"{at!r} {what} {amount} {'' if job is None else job}" for at, what, amount, job in super().__iter__()]
+        for at in range(0, len(new), LINES):
+            self._step.write(self._head, "RPUSH", self._name, *new[at : at + LINES])
+        if new:
+            self._step.write(self._head, "LTRIM", self._name, -LINES, -1)
+        self.clear()
 
     def __iter__(self) -> Iterator[tuple[float, str, Decimal, int | None]]:
         for line in self._step.store.ask("LRANGE", self._name, 0, -1):
