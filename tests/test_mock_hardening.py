@@ -26,6 +26,7 @@ from wireproof.mock.channels import Channels
 from wireproof.mock.connection import Connection
 from wireproof.mock.engine import Mock
 from wireproof.mock.framing import DEFAULT_LIMITS, Limits, framed
+from wireproof.mock.jobs import Memory
 from wireproof.mock.socket import MockServer, serving
 from wireproof.model import Call, Kind
 from wireproof.spec.load import resolve
@@ -572,6 +573,33 @@ def test_a_body_that_drips_is_given_a_minute() -> None:
     assert not wire.said
     clients.pass_time(62, lambda second: connection.data_received(b"x"))
     assert wire.said.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_key_that_floods_the_mock_loses_its_own_jobs_and_no_others() -> None:
+    mock = Mock(resolve("segmind/p-image"), memory=Memory(100))
+    keys = [mock.key("segmind", role) for role in ("main", "other", "third")]
+
+    def take(key: str, number: int, now: float = 0.0) -> list[str]:
+        desk = mock.quick({b"x-api-key": key.encode()}, "http://m")
+        assert desk
+        wholes = [desk(b"POST", b"/v2/p-image", b'{"prompt":"x"}', now) or b"" for _ in range(number)]
+        return [json.loads(whole.partition(b"\r\n\r\n")[2])["request_id"] for whole in wholes]
+
+    def held(ids: list[str]) -> int:
+        return sum(mock.memory.knows(id) for id in ids)
+
+    quiet, loud = take(keys[0], 30), take(keys[1], 500)
+    assert (held(quiet), held(loud), held(loud[-70:])) == (30, 70, 70)
+    later = take(keys[2], 20)
+    assert (held(quiet), held(loud), held(later)) == (30, 50, 20), "who has the most makes room"
+    more = take(keys[0], 50, now=1.0)
+    assert (held(quiet) + held(more), held(later)) == (33, 20), "an equal share is all that is owed"
+    assert len(mock.memory) == 100
+    assert mock.memory.forgotten == 500
+    mock.memory.forget(7200.0)
+    assert len(mock.memory) == 100, "media are kept for a week"
+    mock.memory.forget(1e7)
+    assert len(mock.memory) == 0
 
 
 def test_websockets_that_ended_make_room_at_once() -> None:

@@ -268,6 +268,9 @@ class Account:
 class Memory:
     """Jobs by id, the oldest forgotten first once there are too many or their time is over.
 
+    Where there are too many, a key loses its own oldest job if it has more than an equal share, else the key
+    with the most does: nobody's flood washes away what others may still ask for.
+
     A job that came by the short cut is kept in short, and made whole for whoever asks for it.
     """
 
@@ -276,40 +279,49 @@ class Memory:
         self._forgotten = 0
         self.plans: list[Plan] = []
         """What the jobs that are kept in short go by."""
-        self.due = -math.inf
+        self.due = math.inf
         """Before this time nothing is to be forgotten. Clock seconds."""
         self._jobs: dict[str, Job | Lean] = {}
-        self._order: deque[str] = deque()
+        self._orders: dict[str, deque[str]] = {}
+        """By account, the ids of its jobs."""
         self._uploads: dict[str, int] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self._uploads.clear()
         self._jobs.clear()
-        self._order.clear()
-        self.due = -math.inf
+        self._orders.clear()
+        self.due = math.inf
         self._forgotten = 0
 
     def add(self, job: Job) -> None:
-        self._jobs[job.id] = job
-        self._append(job.id)
+        self._keep(job.id, job.account, job)
 
     def add_lean(self, id: str, lean: Lean) -> None:
         """Keep a job in short."""
-        self._jobs[id] = lean
-        self._order.append(id)
-        if len(self._jobs) > self.most:
-            self._make_room()
+        self._keep(id, lean[1], lean)
 
-    def _append(self, id: str) -> None:
-        self._order.append(id)
-        self._make_room()
-
-    def _make_room(self) -> None:
+    def _keep(self, id: str, account: str, job: Job | Lean) -> None:
+        self._jobs[id] = job
+        order = self._orders.get(account)
+        if order is None:
+            order = self._orders[account] = deque()
+            self.due = min(self.due, self._over(job))
+        order.append(id)
         while len(self._jobs) > self.most:
-            self.due = -math.inf
-            if self._jobs.pop(self._order.popleft(), None) is not None:
-                self._forgotten += 1
+            self._drop(account)
+
+    def _drop(self, account: str) -> None:
+        """Forget one job, so that there is room for one of this account."""
+        order = self._orders[account]
+        if len(order) * len(self._orders) <= self.most:
+            account, order = max(self._orders.items(), key=lambda pair: len(pair[1]))
+        if self._jobs.pop(order.popleft(), None) is not None:
+            self._forgotten += 1
+        if not order:
+            del self._orders[account]
+        elif (next_one := self._jobs.get(order[0])) is not None:
+            self.due = min(self.due, self._over(next_one))
 
     @property
     def forgotten(self) -> int:
@@ -340,15 +352,20 @@ class Memory:
         return found if isinstance(found, tuple) else None
 
     def forget(self, now: float) -> None:
-        """Drop the oldest jobs whose record and media are both over."""
-        while self._order:
-            kept = self._jobs.get(self._order[0])
-            if kept is not None:
-                self.due = self._over(kept)
-                if now < self.due:
-                    return
-            self._jobs.pop(self._order.popleft(), None)
-        self.due = -math.inf
+        """Drop each account's oldest jobs whose record and media are both over."""
+        if now < self.due:
+            return
+        self.due = math.inf
+        for account, order in list(self._orders.items()):
+            while order:
+                kept = self._jobs.get(order[0])
+                over = self._over(kept) if kept is not None else now
+                if now < over:
+                    self.due = min(self.due, over)
+                    break
+                self._jobs.pop(order.popleft(), None)
+            else:
+                del self._orders[account]
 
     def _over(self, kept: Job | Lean) -> float:
         """When a job and what it delivered are both gone. Clock seconds."""
