@@ -15,6 +15,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.errors import Flaky
 
 from wireproof.generate import cases
 from wireproof.model import Endpoint, Operation, Parameter, RuleKind
@@ -231,7 +232,7 @@ def search(
 ) -> T | None:
     """Try values until `trial` says that one shows something; the smallest such value, or None.
 
-    `trial` must answer the same for the same value while a search lasts. Nothing is stored between runs.
+    A trial that shows something once and not again ends the search with what it showed. Nothing is stored between runs.
     """
     smallest: list[T] = []
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
@@ -256,7 +257,8 @@ def search(
         set_hypothesis_home_dir(notes)
         try:
             run()
-        except _Shown:
+        except (_Shown, Flaky):
+            # Flaky: a host that errs at times only, which is no reason to give up.
             return smallest[0]
         finally:
             set_hypothesis_home_dir(None)

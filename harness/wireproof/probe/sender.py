@@ -1,13 +1,15 @@
 """Calls on a real wire: the only file that drives `httpx` against a host.
 
-A reply is read under one total deadline and a cap on its decoded size, redirects are not followed,
-and whatever breaks is told in one word.
+A reply is read under one total deadline and a cap on its decoded size, redirects are not followed, cookies
+are not kept (a host that needs them is found out, and a call without a key stays one), and whatever breaks is
+told in one word.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
 
@@ -39,6 +41,7 @@ class Sender:
             transport=transport,
             follow_redirects=False,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
             limits=httpx.Limits(max_keepalive_connections=4, max_connections=8),
         )
