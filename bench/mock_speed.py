@@ -6,6 +6,7 @@ Needs `wrk` and `nginx` on the path, and a WireMock standalone jar with `java` f
 there is left out and said. Each server gets core 0, wrk core 1 with 32 kept connections; rounds are
 interleaved, and the medians are printed with their ratios. Because other work on the machine disturbs
 rates, the processor time of the server for one request is printed too: it hardly depends on neighbours.
+Before that, how long a start takes to the first answer; after it, what the jobs taken meanwhile occupy.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Contestant:
     """The path of a status that it knows; of a mock that keeps state, of a job just taken."""
     rates: dict[str, list[float]] = field(default_factory=lambda: {"submit": [], "poll": []})
     costs: dict[str, list[float]] = field(default_factory=lambda: {"submit": [], "poll": []})
+    taken: int = 0
+    """Jobs."""
 
 
 def free_port() -> int:
@@ -170,6 +173,28 @@ def spent(pid: int) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def resident(pid: int) -> float:
+    """MiB of a process's memory."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def starts(folder: Path, times: int = 3) -> None:
+    """Say how long a start takes to the first answer, with and without waiting for the processor."""
+    took, worked = [], []
+    for _ in range(times):
+        began = time.monotonic()
+        one = ours("start", folder)
+        try:
+            one.status()
+            took.append(time.monotonic() - began)
+            worked.append(spent(one.process.pid))
+        finally:
+            one.process.terminate()
+            one.process.wait(10)
+    print(f"start to first answer: {statistics.median(took):.2f} s, {statistics.median(worked):.2f} s of it work")
+
+
 def measure(one: Contestant, what: str, script: Path, seconds: int) -> None:
     path = ["POST", "/v2/p-image"] if what == "submit" else ["GET", one.status()]
     before = spent(one.process.pid)
@@ -193,6 +218,7 @@ def measure(one: Contestant, what: str, script: Path, seconds: int) -> None:
     found = json.loads(re.findall(r"^\{.*\}$", told, re.MULTILINE)[-1])
     if found["bad"]:
         sys.exit(f"{one.name} refused {found['bad']} of {found['requests']} calls")
+    one.taken += found["requests"] if what == "submit" else 1
     one.rates[what].append(found["requests"] / found["us"] * 1e6)
     one.costs[what].append(took / found["requests"] * 1e6)
 
@@ -232,6 +258,7 @@ def main() -> None:
             makers.append(lambda: wiremock(folder, asked.wiremock))
         else:
             print("no --wiremock: without that peer")
+        starts(folder)
         with running(makers) as all_of_them:
             for number in range(-1, asked.rounds):
                 for one in all_of_them if number % 2 else reversed(all_of_them):
@@ -242,6 +269,7 @@ def main() -> None:
                         for kept in (*one.rates.values(), *one.costs.values()):
                             kept.clear()
             report(all_of_them)
+            print(f"memory: {resident(all_of_them[0].process.pid):.0f} MiB after {all_of_them[0].taken} jobs")
 
 
 def report(contestants: Sequence[Contestant]) -> None:
