@@ -156,6 +156,8 @@ class Conduct:
     ) -> None:
         """`accepted` is told the host's id as soon as there is one, so that a kill cannot lose it."""
         self.setup = setup
+        self._starts = setup.operation
+        self._has_result = setup.endpoint.doing(Does.RESULT) is not None
         self.arrival = arrival
         self.label = f"job-{arrival.k}"
         self._line = line
@@ -225,7 +227,7 @@ class Conduct:
             deadline=setup.patience,
             follow=setup.may_follow,
         )
-        known, ask = dialogue.begin(self.label, self._values, setup.operation, self._own_id(), line.now())
+        known, ask = dialogue.begin(self.label, self._values, self._starts, self._own_id(), line.now())
         while True:
             line.sleep(ask.at - line.now())
             heard = self._send(ask)
@@ -241,7 +243,7 @@ class Conduct:
     def _own_id(self) -> str:
         """An id of our own making, new in every run, for a host that wants the caller to bring one."""
         setup = self.setup
-        if not any(field.canonical == "job.id" for field in setup.operation.request.fields):
+        if not any(field.canonical == "job.id" for field in self._starts.request.fields):
             return ""
         chance = Random(f"{setup.nonce}/{setup.seed}/{self.arrival.k}/id")
         return spell(setup.endpoint.provider.id_pattern or "[0-9a-f]{32}", chance)
@@ -276,7 +278,7 @@ class Conduct:
                 if ask.operation.does is Does.RUN:
                     # The reply is the result: the job was done when it came, not at some time before.
                     self._facts["left"] = since
-            if known.result_read or self.setup.endpoint.doing(Does.RESULT) is None or ask.operation.does is Does.RUN:
+            if known.result_read or not self._has_result or ask.operation.does is Does.RUN:
                 self._facts["fetched"] = heard.received
         elif not ask.operation.does.bills:
             self._facts["left"] = max(self._facts.get("left", 0.0), heard.sent - sent)
@@ -304,7 +306,7 @@ class Conduct:
             refused = reading is not None and bool(reading.problems)
             return (Outcome.REFUSED if refused else Outcome.BROKEN), _problem(reading) or heard.broke
         status = known.status
-        if status is None or self.setup.operation.does is Does.RUN:
+        if status is None or self._starts.does is Does.RUN:
             status = status or Status.SUCCEEDED
         return _NAMES.get(status, Outcome.FAILED), "" if status is Status.SUCCEEDED else status.value
 

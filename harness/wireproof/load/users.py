@@ -7,11 +7,11 @@ plan. Run as a program it is one process of `wireproof load`; imported by a locu
 
 from __future__ import annotations
 
-import functools
 import gc
 import json
 import logging
 import os
+import re
 import secrets as chance
 import signal
 import ssl
@@ -58,9 +58,14 @@ _FAILURES = frozenset({401, 403, 404, 429, *range(500, 600)})
 failed job told as 422); the record tells which."""
 
 
-@functools.lru_cache(maxsize=8192)
+_PLAIN = re.compile(r"(https?://[a-z0-9.-]+(?::[0-9]+)?)(/[A-Za-z0-9/._~?=&-]*)")
+"""An address that is sent as it stands: no part of it is quoted, folded or cut off."""
+
+
 def _place(url: str) -> tuple[str, str]:
-    """Scheme, host and port of an address, and what is asked for there. A job is asked after many times."""
+    """Scheme, host and port of an address, and what is asked for there."""
+    if plain := _PLAIN.fullmatch(url):
+        return plain[1], plain[2]
     parts = URL(url)
     return f"{parts.scheme}://{parts.netloc}", parts.quoted_uri
 
@@ -80,7 +85,6 @@ class _Wire:
         self._hand = user.hand
         self._endpoint = endpoint
         self._names: dict[str, str] = {}
-        self._headers = dict(self._agent.default_headers.items())
 
     def now(self) -> float:
         return self._hand.now()
@@ -107,8 +111,7 @@ class _Wire:
         try:
             origin, target = _place(call.url)
             client = self._clients.get(origin) or self._connected(call.url, origin)
-            headers = {**self._headers, **dict(call.headers), "Accept-Encoding": "identity"}
-            response = client.request(call.method, target, call.body, headers)
+            response = client.request(call.method, target, call.body, dict(call.headers))
             body = bytes(response.read())
             size, status = len(body), response.status_code
             reply = Reply(status, tuple(response.headers), body)
@@ -138,6 +141,9 @@ class _Wire:
 
     def _connected(self, url: str, origin: str) -> HTTPClient:
         client = self._clients[origin] = self._agent.clientpool.get_client(URL(url))
+        # What every call says is said once: to merge it anew for each would cost a tenth of the call.
+        client.default_headers.update(self._agent.default_headers)
+        client.default_headers["Accept-Encoding"] = "identity"
         return client
 
     def _close(self) -> None:
