@@ -38,6 +38,10 @@ def commands() -> str:
     for name, command in _commands(typer.main.get_command(app), "wireproof"):
         parts.append(f"## {name}\n\n{(command.help or '').strip()}\n")
         rows = [_row(parameter) for parameter in command.params if parameter.name != "help"]
+        lines = getattr(command, "epilog", None) or ""
+        if "Examples:" in lines:
+            shown = (line.strip() for line in lines.partition("Examples:")[2].strip().splitlines())
+            parts.append("```console\n" + "\n".join(f"$ {line}" for line in shown) + "\n```\n")
         if rows:
             parts.append("| option | means |\n|---|---|\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from wireproof import cli
 
@@ -162,3 +164,47 @@ def test_help_lists_the_exit_codes() -> None:
 def test_no_option_takes_a_secret() -> None:
     for command in ("check", "judge", "replay", "mock"):
         assert "--key" not in run(command, "--help").stdout
+
+
+def test_the_examples_of_a_command_are_lines_that_it_reads() -> None:
+    root = typer.main.get_command(cli.app)
+    known = {**root.commands, **root.commands["import"].commands}  # type: ignore[attr-defined]
+    assert set(cli.EXAMPLES) <= set(known)
+    for name, lines in cli.EXAMPLES.items():
+        assert "Examples:" in known[name].epilog
+        for line in lines:
+            words = line.split()
+            assert words[0] == "wireproof" and name in words[1:3]
+            known[name].make_context(name, words[words.index(name) + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "extra"),
+    [
+        ("locust", "load segmind/p-image --plan smoke", "load"),
+        ("trustme", "mock segmind/p-image --tls", "tls"),
+    ],
+)
+def test_a_missing_extra_is_one_clear_sentence(module: str, words: str, extra: str, tmp_path: Path) -> None:
+    hidden = f"import sys; sys.modules[{module!r}] = None; from wireproof.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", hidden, *words.split()],
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(rf"wireproof: [^\n]*wireproof\[{extra}\][^\n]*\n", done.stderr)
+
+
+def test_drift_takes_a_folder_of_runs(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert (
+            run("check", "segmind/p-image", "--profile", "quick", "--report-dir", str(tmp_path / "runs")).returncode
+            == 0
+        )
+    assert "nothing shifted" in run("drift", str(tmp_path / "runs")).stdout
+    assert run("drift", str(tmp_path)).returncode == 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -587,17 +588,19 @@ def diff(
 @app.command()
 def drift(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN RUN...", help="Folders of runs, the oldest first.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Runs in any order, or a folder that holds them.", show_default=False),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Tell what changed between runs. Ends with 1 where something got worse."""
-    from wireproof.runlog import load_run
+    """Tell what changed between the first and the last of some runs. Ends with 1 where something got worse."""
+    from wireproof.runlog import load_run, runs_in
     from wireproof.spec import diff as differing
 
-    if len(runs) < 2:
+    folders = [folder for given in runs for folder in runs_in(given)]
+    if len(folders) < 2:
         raise UsageError("drift needs at least two runs")
-    shifts = differing.drift([load_run(folder) for folder in runs])
+    shifts = differing.drift([load_run(folder) for folder in folders])
     if as_json:
         _print_json({"findings": [], "shifts": [_plain(shift) for shift in shifts]})
     else:
@@ -998,6 +1001,44 @@ def demo(seed: Seed = 1, report_dir: ReportDir = RUNS) -> None:
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+# ---------------------------------------------------------------------------------------- examples
+
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "list": ("wireproof list", "wireproof list p-image-edit --json"),
+    "show": ("wireproof show segmind/p-image",),
+    "explain": ("wireproof explain JOB002",),
+    "lint": ("wireproof lint specs", "wireproof lint all --fail-on question"),
+    "check": (
+        "wireproof check segmind/p-image",
+        "wireproof check segmind --target http://127.0.0.1:8080 --report html,junit",
+        "wireproof check segmind/p-image --live --budget 0.20USD",
+    ),
+    "judge": ("wireproof judge recording.har --spec segmind/p-image",),
+    "proxy": ("wireproof proxy segmind/p-image --target http://127.0.0.1:8080",),
+    "replay": ("wireproof replay reports/runs/RUN#1",),
+    "report": ("wireproof report reports/runs/RUN --format html,sarif",),
+    "compare": ("wireproof compare p-image-edit", "wireproof compare p-image-edit reports/runs/* --report html"),
+    "export": ("wireproof export segmind/p-image --to openapi --out openapi.json",),
+    "diff": ("wireproof diff old/p-image.yaml specs/myhost/p-image.yaml --fail-on changed",),
+    "drift": ("wireproof drift reports/runs", "wireproof drift reports/runs/MONDAY reports/runs/FRIDAY --json"),
+    "openapi": ("wireproof import openapi host.yaml --provider host",),
+    "har": ("wireproof import har recording.har --provider host",),
+    "client": ("wireproof client segmind/p-image --scenario all -- python my_client.py",),
+    "load": (
+        "wireproof load segmind/p-image --plan steady --rate 5/s --for 30s",
+        "wireproof load segmind/p-image-edit,runware/p-image-edit --plan smoke",
+    ),
+    "mock": ("wireproof mock segmind --port 8080", "wireproof mock segmind/p-image --mood wrong-pictures"),
+    "init": ("wireproof init pictures --host acme --model lantern",),
+}
+"""What stands below the help of a command: lines that work."""
+
+for _command in (*app.registered_commands, *importing.registered_commands):
+    _name = str(_command.name or getattr(_command.callback, "__name__", ""))
+    if _name in EXAMPLES:
+        _command.epilog = "\n".join(("\b", "Examples:", *(f"  {line}" for line in EXAMPLES[_name])))
 
 
 if __name__ == "__main__":

@@ -631,6 +631,13 @@ def _personal(body: bytes) -> list[str]:
     return found
 
 
+def runs_in(folder: Path) -> tuple[Path, ...]:
+    """The runs that are kept right in a folder, by name; the folder itself where it is a run or holds none."""
+    if (folder / FILE).is_file() or not folder.is_dir():
+        return (folder,)
+    return tuple(sorted(inside for inside in folder.iterdir() if (inside / FILE).is_file())) or (folder,)
+
+
 def load_run(folder: Path) -> Run:
     """The run kept in `folder` (or in the file itself), also when it was killed.
 
