@@ -110,22 +110,21 @@ class Throws:
         return self._recent[number - self._done]
 
 
-@dataclass(slots=True)
 class NextThrow:
     """The stream of chance as an account sees it: what its next job goes by."""
 
-    throws: Throws
-    account: StoredAccount
+    def __init__(self, throws: Throws) -> None:
+        self._throws = throws
+        self.account: StoredAccount | None = None
 
     def getrandbits(self, bits: int, /) -> int:
-        return self.throws[self.account.jobs]
+        return self._throws[self.account.jobs if self.account else 0]
 
 
 # ---------------------------------------------------------------------------------------- accounts
 
-_AMOUNTS = {"deposited": "deposited", "balance": "_balance", "spent": "_spent", "reserved": "_reserved",
-            "refunded": "_refunded"}  # fmt: skip
-_NUMBERS = {"jobs": "jobs", "uploads": "uploads", "unbilled": "_unbilled", "forbidden": "forbidden"}
+_AMOUNTS = ("deposited", "_balance", "_spent", "_reserved", "_refunded")
+_NUMBERS = ("jobs", "uploads", "_unbilled")
 
 
 class Accounts(MutableMapping[str, Account]):
@@ -185,31 +184,37 @@ class StoredAccount(Account):
     def of(cls, step: Step, name: str, deposit: Decimal, throws: Throws) -> StoredAccount:
         key = f"account:{name}"
         head = step.head(key)
-        lines = Book(step, key, f"book:{name}")
+        lines, chance = Book(step, key, f"book:{name}"), NextThrow(throws)
         made = cls(
-            name=name, deposited=deposit, step=step, key=key, queue=Queue(step, key, f"queue:{name}"), lines=lines
+            name=name,
+            deposited=deposit,
+            chance=chance,
+            used_ids=Ids(step, key, f"ids:{name}"),
+            calls=Windows(step, key, name),
+            step=step,
+            key=key,
+            queue=Queue(step, key, f"queue:{name}"),
+            lines=lines,
         )
-        for field_, own in _AMOUNTS.items():
-            if field_ in head:
-                setattr(made, own, Decimal(head[field_]))
-        for field_, own in _NUMBERS.items():
-            setattr(made, own, int(head.get(field_, 0)))
-        made.forbidden = bool(made.forbidden)
-        made.chance = NextThrow(throws, made)
-        made.calls = Windows(step, key, name)
-        made.used_ids = Ids(step, key, f"ids:{name}")
-        made._book = lines
+        chance.account, made._book = made, lines
+        if "is" in head:
+            amounts, numbers, made.forbidden = json.loads(head["is"])
+            for own, value in (
+                *zip(_AMOUNTS, map(Decimal, amounts), strict=True),
+                *zip(_NUMBERS, numbers, strict=True),
+            ):
+                setattr(made, own, value)
         return made
 
     def hand_over(self) -> None:
         """What it is now goes into the step."""
         head = self.step.head(self.key)
-        if "jobs" not in head:
+        if "is" not in head:
             self.step.write(self.key, "SADD", "accounts", self.name)
-        head |= {field_: str(getattr(self, own)) for field_, own in _AMOUNTS.items()}
-        head |= {field_: str(int(getattr(self, own))) for field_, own in _NUMBERS.items()}
         self.queue.hand_over()
         self.lines.hand_over()
+        amounts, numbers = ([getattr(self, own) for own in names] for names in (_AMOUNTS, _NUMBERS))
+        head["is"] = json.dumps([list(map(str, amounts)), numbers, self.forbidden])
 
     @property
     def balance(self) -> Decimal:
