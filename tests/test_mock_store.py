@@ -30,7 +30,7 @@ from wireproof.mock.command import serve
 from wireproof.mock.engine import Mock
 from wireproof.mock.moods import Fault, Mood, load_moods
 from wireproof.mock.scene import MEDIA
-from wireproof.mock.shared import SharedMock, Throws
+from wireproof.mock.shared import LOOK, SharedMock, Throws
 from wireproof.mock.store import Gone, Store
 from wireproof.model import Call, Reply
 from wireproof.secrets import Secret
@@ -367,12 +367,13 @@ def test_a_job_is_forgotten_by_the_store_itself_when_its_time_is_over(url: str) 
     assert ask(mock, "GET", f"/v2/requests/{id}/status", 1.0).status == 404
 
 
-def test_the_oldest_jobs_give_way_when_there_are_too_many(url: str) -> None:
+def test_a_key_that_floods_a_store_loses_its_own_jobs_and_no_others(url: str) -> None:
     mock = shared(url, jobs=100)
-    for number in range(512):
-        assert submit(mock, number * 0.001).status == 200
-    assert len(mock.memory) <= 101
-    assert mock.memory.forgotten + len(mock.memory) == 512
+    quiet = [id_of(submit(mock, number * 0.001, mock.key("segmind", "other"))) for number in range(30)]
+    loud = [id_of(submit(mock, 1 + number * 0.001)) for number in range(LOOK * 2 - 30)]
+    assert all(mock.memory.knows(id) for id in quiet)
+    assert [mock.memory.knows(id) for id in loud] == [False] * (len(loud) - 71) + [True] * 71
+    assert (mock.memory.forgotten, len(mock.memory)) == (LOOK * 2 - 101, 101)
 
 
 def test_everything_in_the_store_has_an_end_but_the_books(url: str) -> None:

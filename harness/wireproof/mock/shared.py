@@ -400,7 +400,8 @@ class Book(deque[tuple[float, str, Decimal, int | None]]):
 
 
 class StoredMemory(Memory):
-    """The jobs of a store. Each is forgotten by the store itself once its time is over."""
+    """The jobs of a store. Each is forgotten by the store itself once its time is over; where there are too
+    many, the key with the most loses those whose time is over first."""
 
     def __init__(self, store: Store, clock: Clock, endpoints: Mapping[str, Endpoint], most: int) -> None:
         super().__init__(most)
@@ -416,8 +417,8 @@ class StoredMemory(Memory):
         return self._added
 
     def clear(self) -> None:
-        self._store.wipe("account:*", "queue:*", "window:*", "ids:*", "book:*", "job:*", "upload:*")
-        self._store.wipe("accounts", "jobs", "forgotten")
+        self._store.wipe("account:*", "queue:*", "window:*", "ids:*", "book:*", "job:*", "jobs:*", "upload:*")
+        self._store.wipe("accounts", "forgotten")
 
     def add(self, job: Job) -> None:
         kept = max(job.record_for, job.media_for or 0.0) if job.record_for is not None else math.inf
@@ -425,18 +426,28 @@ class StoredMemory(Memory):
         life = DAY if kept == math.inf else math.ceil((job.ends + kept - now) / scale * 1000) + GRACE
         head, step = f"account:{job.account}", self._store.step
         step.write(head, "SET", f"job:{job.id}", _packed(job), "PX", max(1, life))
-        step.write(head, "ZADD", "jobs", repr(now + life / 1000 * scale), job.id)
-        step.write(head, "ZREMRANGEBYSCORE", "jobs", "-inf", repr(now))
+        step.write(head, "ZADD", f"jobs:{job.account}", repr(now + life / 1000 * scale), job.id)
+        step.write(head, "ZREMRANGEBYSCORE", f"jobs:{job.account}", "-inf", repr(now))
         self._new()[job.id] = job
         self._taken += 1
         if self._taken % LOOK == 0:
             self._make_room()
 
     def _make_room(self) -> None:
-        for _ in range(len(self) - self.most):
-            for id, _ in _pairs(self._store.ask("ZPOPMIN", "jobs")):
+        held = self._held()
+        while held and (spare := sum(held.values()) - self.most) > 0:
+            account, second = max(held, key=held.__getitem__), sorted(held.values())[-2:][0]
+            many = min(spare, max(1, held[account] - second)) if len(held) > 1 else spare
+            dropped = [id for id, _ in _pairs(self._store.ask("ZPOPMIN", f"jobs:{account}", many))]
+            for id in dropped:
                 self._store.ask("UNLINK", f"job:{id}")
-                self._store.ask("INCR", "forgotten")
+            self._store.ask("INCRBY", "forgotten", len(dropped))
+            held[account] -= many
+
+    def _held(self) -> dict[str, int]:
+        """How many jobs each account has."""
+        names, now = self._store.ask("SMEMBERS", "accounts"), self._clock.now()
+        return {name: int(self._store.ask("ZCOUNT", f"jobs:{name}", f"({now!r}", "+inf")) for name in sorted(names)}
 
     def get(self, id: str) -> Job | None:
         added = self._new().get(id)
@@ -464,10 +475,11 @@ class StoredMemory(Memory):
         return int(self._store.ask("GET", "forgotten") or 0)
 
     def __len__(self) -> int:
-        return int(self._store.ask("ZCOUNT", "jobs", f"({self._clock.now()!r}", "+inf"))
+        return sum(self._held().values())
 
     def __iter__(self) -> Iterator[Job]:
-        return iter([job for id in self._store.ask("ZRANGE", "jobs", 0, -1) if (job := self.get(id)) is not None])
+        ids = [id for name in self._held() for id in self._store.ask("ZRANGE", f"jobs:{name}", 0, -1)]
+        return iter([job for id in ids if (job := self.get(id)) is not None])
 
 
 _PLAIN = (
