@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import wireproof
 from mock_transcript import said
 from wireproof.clock import SteppedClock
 from wireproof.errors import UsageError
+from wireproof.lifecycle import Status
 from wireproof.mock.command import serve
 from wireproof.mock.engine import Mock
 from wireproof.mock.moods import Fault, Mood, load_moods
@@ -35,6 +37,7 @@ from wireproof.mock.store import Gone, Store
 from wireproof.model import Call, Reply
 from wireproof.secrets import Secret
 from wireproof.spec.load import load_all, resolve
+from wireproof.spec.values import effective
 
 pytest.importorskip("redis", reason="the extra `store` is not installed")
 
@@ -365,6 +368,22 @@ def test_a_job_is_forgotten_by_the_store_itself_when_its_time_is_over(url: str) 
     while mock.memory.knows(id) and time.monotonic() < limit:
         pass
     assert ask(mock, "GET", f"/v2/requests/{id}/status", 1.0).status == 404
+
+
+def test_every_word_of_a_job_survives_the_store(url: str) -> None:
+    job = next(iter(shared(url).memory), None)
+    assert job is None
+    one, other = shared(url), shared(url)
+    submit(one)
+    (kept,) = one.memory
+    odd = replace(
+        kept, id="odd", outcome=Status.FAILED, why="ü \ud800", throttled=0.1, cost=Decimal("0.10"), own_id=True,
+        billed=False, twist={"factor": 2.0}, mood="failed", media_for=None, balance=None,
+        values={"prompt": "\U0001f600"},
+    )  # fmt: skip
+    one.at_once(lambda: one.memory.add(replace(odd, full=effective(odd.endpoint, odd.values))))
+    found = other.memory.get("odd")
+    assert found == replace(odd, full=effective(odd.endpoint, odd.values))
 
 
 def test_a_key_that_floods_a_store_loses_its_own_jobs_and_no_others(url: str) -> None:
