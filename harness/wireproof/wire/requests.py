@@ -298,6 +298,7 @@ def decode(body: bytes) -> tuple[Any, str]:
         return None, f"the body cannot be read: {str(error)[:100]}"
 
 
+_BACKSLASH = ord("\\")
 MOST_DEPTH = 100
 """Of lists and objects within each other in a request."""
 
@@ -323,7 +324,8 @@ def names_twice(text: bytes, value: Any) -> bool:
 
     Readers disagree about which of the two counts. A member that was dropped took its colon along: only a text
     with other colons than its value has, or with one that is escaped, is read once more."""
-    if text.count(b":") == encode(value).count(b":") and b"\\u003" not in text:
+    escaped = _BACKSLASH in text and text.find(b"\\u003") >= 0
+    if not escaped and text.count(b":") == encode(value).count(b":"):
         return False
     try:
         json.loads(text, object_pairs_hook=_once)
