@@ -420,6 +420,14 @@ def test_answers_of_one_turn_leave_together_and_ahead_of_whatever_comes_after_th
     assert lines[2][1].said.count(b"\n") == 1, "nobody is there any more"
 
 
+def test_a_call_known_by_heart_is_answered_though_its_client_closed_its_half_at_once() -> None:
+    with serving(Always()) as url:
+        for _ in range(20):
+            with line(url) as one:
+                one.get("/q").socket.shutdown(socket.SHUT_WR)
+                assert one.rest() == f"GET /q - {url} \n".encode()
+
+
 def test_a_websocket_handshake_is_handed_over_raw_with_what_follows() -> None:
     heads: list[bytes] = []
 
