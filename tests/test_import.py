@@ -11,11 +11,13 @@ import pytest
 
 from wireproof.conform import conform, embedded
 from wireproof.errors import UsageError
+from wireproof.generate import cases
 from wireproof.lifecycle import Status
 from wireproof.model import Call, Confidence, Does, Endpoint, Exchange, Reply, Severity
 from wireproof.spec.imports import drafting, har, openapi
 from wireproof.spec.lint import lint
 from wireproof.spec.load import load
+from wireproof.wire import requests
 
 JOB: dict[str, Any] = {
     "type": "object",
@@ -498,3 +500,25 @@ def test_a_document_whose_references_branch_without_end_is_cut_off_soon() -> Non
     schemas["Ask"]["properties"]["wide"] = {"$ref": "#/components/schemas/L0"}
     draft = openapi.draft(wide, provider="dreams", read="2026-01-15")
     assert "prompt" in draft.files[draft.endpoint]
+
+
+def test_values_of_odd_schemas_are_ones_that_they_allow(tmp_path: Path) -> None:
+    """Objects with entries that must be given, choices, patterns within lists: each can be asked for."""
+    odd = copy.deepcopy(DOCUMENT)
+    odd["components"]["schemas"]["Ask"]["properties"] |= {
+        "codes": {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-f]{8}$"}},
+        "palette": {
+            "anyOf": [
+                {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "enum": ["EMBER"]}}},
+                {"type": "object", "required": ["hex"], "properties": {"hex": {"type": "string"}}},
+            ]
+        },
+        "frame": {"type": "string", "format": "uuid"},
+    }
+    endpoint = drafted(tmp_path, odd)[0]
+    submit = endpoint.doing(Does.SUBMIT)
+    assert submit is not None
+    for case in cases.allowed(endpoint):
+        call = requests.build(endpoint, submit, "https://a.test", values=case.values)
+        [asked] = requests.recognise(endpoint, call)
+        assert requests.breaches(endpoint, asked) == [], case.values

@@ -5,12 +5,14 @@ A `Case` knows what it is for and what should come of it, so that every answer t
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wireproof.model import Condition, Endpoint, Example, Operation, Parameter, Rule, RuleKind
-from wireproof.spec.values import Values, effective, holds, same
+from wireproof.spec.values import Values, effective, holds, same, spell
 
 ABSENT = object()
 """The parameter is left out."""
@@ -89,6 +91,9 @@ def _typical(schema: Mapping[str, Any], name: str) -> Any:
     if kind == "object":
         inner = schema.get("properties", {})
         return {key: _typical(inner.get(key, {}), f"{name}.{key}") for key in schema.get("required", ())}
+    if "pattern" in schema:
+        with contextlib.suppress(ValueError):  # a pattern that nothing can be spelled for
+            return spell(schema["pattern"], random.Random(name))
     if schema.get("format") == "uuid":
         return "a1c88bd9-1e4c-47c2-9ed8-b4d5c8962f61"
     if schema.get("format") == "uri":
