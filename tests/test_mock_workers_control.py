@@ -12,13 +12,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wireproof
 from wireproof.clock import SteppedClock
-from wireproof.mock.control import ROUTES
+from wireproof.mock.control import ROUTES, Route
 from wireproof.mock.counts import CommonCounts, OwnCounts
 from wireproof.mock.engine import Mock
 from wireproof.mock.journal import MOST, Cut, SharedJournal, joined
@@ -227,6 +230,31 @@ def test_every_route_answers_and_only_with_the_token(host: Crew) -> None:
         if route.method == "GET":
             assert host.control.get(route.path).status_code == 200
             assert httpx.get(f"{host.control.base_url}{route.path}", timeout=PATIENCE).status_code == 401
+
+
+NAMES = st.sampled_from(["segmind:main", "own", "failed", "rate_limited", "submit", "segmind", ""])
+VALUES = NAMES | st.integers(-5, 10**20) | st.floats(allow_nan=False) | st.booleans() | st.none() | st.lists(NAMES)
+KEYS = (
+    "seed",
+    "seconds",
+    "name",
+    "account",
+    "faults",
+    "problem",
+    "operation",
+    "deposit",
+    "forbidden",
+    "provider",
+    "mood",
+)
+
+
+@given(st.sampled_from(ROUTES), st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=3), NAMES)
+@settings(max_examples=80, deadline=None)
+def test_no_control_call_breaks_a_worker(running: Crew, route: Route, body: Any, name: str) -> None:
+    reply = running.control.request(route.method, route.path.replace("{name}", quote(name)), json=body)
+    assert reply.status_code < 500
+    assert running.ask("GET", "/health")["status"] == "ok"
 
 
 def test_a_mood_of_the_command_line_says_the_same_with_one_worker_and_with_several() -> None:

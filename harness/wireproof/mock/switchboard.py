@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import pickle
 import socket
 import struct
@@ -19,6 +20,8 @@ from typing import Any, cast
 from wireproof.errors import WireproofError
 from wireproof.mock.control import ROUTES, Asked, Control, Gate, Refused, Route
 from wireproof.mock.movable import MovableClock
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 10.0
 """Seconds in which every worker has to answer."""
@@ -108,6 +111,10 @@ class Extension(asyncio.Protocol):
             return refused
         except WireproofError as error:
             return Refused(400, str(error))
+        except Exception:
+            # An exception that left here would hang up for good.
+            log.exception("a control call failed")
+            return Refused(500, "this went wrong; the log of the mock knows more")
 
 
 def packed(number: int, value: Any) -> bytes:
