@@ -431,6 +431,16 @@ def test_the_program_says_where_it_is_and_what_it_takes_and_ends_when_told() -> 
         assert process.wait(5) == 0
 
 
+def test_the_program_holds_as_many_connections_as_it_is_told() -> None:
+    with program("segmind", "--connections", "1", "--no-control") as (ready, _):
+        port = int(ready["url"].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as first:
+            first.sendall(b"GET / HTTP/1.1\r\nHost: m\r\n\r\n")
+            assert first.recv(100).startswith(b"HTTP/1.1 404 ")
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as second:
+                assert second.recv(100).startswith(b"HTTP/1.1 503 ")
+
+
 def test_the_program_listens_on_this_machine_only() -> None:
     with program("segmind") as (ready, process):
         for url in (ready["url"], ready["control"]):

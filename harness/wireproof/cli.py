@@ -895,6 +895,12 @@ def mock(
         Path | None, typer.Option("--journal-file", help="Where the journal goes in the end: .har, or JSON lines.")
     ] = None,
     limits: Annotated[bool, typer.Option("--limits/--no-limits", help="Whether declared rate limits count.")] = False,
+    connections: Annotated[
+        int,
+        typer.Option(
+            "--connections", min=1, help="How many are held at once; another machine may have a tenth of them."
+        ),
+    ] = 1000,
     store: Annotated[
         str | None,
         typer.Option(
@@ -926,6 +932,7 @@ def mock(
         journal=journal,
         journal_file=journal_file,
         limits=limits,
+        connections=connections,
         store=Secret(store) if store else None,
         allow_targets=allow or [],
     )

@@ -28,6 +28,7 @@ from wireproof.mock.control import Control
 from wireproof.mock.counts import CommonCounts
 from wireproof.mock.courier import Courier
 from wireproof.mock.engine import Mock
+from wireproof.mock.framing import DEFAULT_LIMITS, Limits
 from wireproof.mock.jobs import Memory
 from wireproof.mock.journal import Journal, SharedJournal, write
 from wireproof.mock.moods import Mood, load_moods
@@ -75,6 +76,7 @@ def serve(
     limits: bool = False,
     deposit: Decimal = PLENTY,
     jobs: int = ROOM,
+    connections: int = DEFAULT_LIMITS.connections,
     store: Secret | None = None,
     out: TextIO | None = None,
 ) -> None:
@@ -84,6 +86,8 @@ def serve(
     a test needs, `ca` the file with which a client trusts the certificate. A `control_port` of None means
     no control API. Webhooks and uploads leave only for `allow_targets` (`host:port`); all others are only
     recorded. The journal is written to `journal_file` in the end. Raises UsageError for what cannot be served.
+
+    So many `connections` are held, by each worker; another machine may have a tenth of them.
 
     With several `workers` each key (its jobs, money and limits) is one process's own, and connections move
     there; `jobs` is divided among them. Calls without a good key and hosts with a WebSocket are the first
@@ -95,6 +99,7 @@ def serve(
     moods, found = load_moods(), list(endpoints)
     chosen = named_mood(mood) if isinstance(mood, str) else mood
     make = partial(Mock, found, seed=seed, mood=chosen, moods=moods, limits=limits, deposit=deposit)
+    bounds = Limits(connections=connections, connections_each=max(1, connections // 10))
     if journal_file is not None:
         _try(journal_file)
     if store is None:
@@ -112,6 +117,7 @@ def serve(
                 workers=workers,
                 make=make if store else partial(make, counts=CommonCounts()),
                 jobs=None if store else max(1, jobs // workers),
+                bounds=bounds,
                 clock=time,
                 start=(time.now(), time.wall()),
                 safe=safe,
@@ -140,6 +146,7 @@ def serve(
             host=host,
             port=port,
             tls=safe.context if safe else None,
+            limits=bounds,
             on_effect=courier.take,
             on_exchange=hear,
             on_quick=book.note if journal else None,
@@ -206,6 +213,7 @@ class Crew:
     """Makes the mock of one worker; given its `memory`, unless that is in a store."""
     jobs: int | None
     """That each of them remembers; None: all are in a store."""
+    bounds: Limits
     clock: MovableClock
     start: tuple[float, float]
     """When it all began: clock seconds, and seconds since 1970."""
@@ -232,6 +240,7 @@ class Crew:
         server = desk.server = MockServer(
             mock,
             clock=self.clock,
+            limits=self.bounds,
             on_effect=courier.take,
             on_exchange=hear,
             on_quick=book.note if self.journal else None,
@@ -327,6 +336,7 @@ def main(words: Sequence[str] | None = None) -> int:
             limits=asked.limits,
             deposit=asked.deposit,
             jobs=asked.jobs,
+            connections=asked.connections,
             store=Secret(asked.store) if asked.store else None,
         )
     except WireproofError as error:
@@ -346,6 +356,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stepped", action="store_true", help="time moves only by the control API")
     parser.add_argument("--limits", action="store_true", help="let the declared rate limits count")
     parser.add_argument("--deposit", type=Decimal, default=PLENTY, help="what each account has")
+    parser.add_argument(
+        "--connections",
+        type=int,
+        default=DEFAULT_LIMITS.connections,
+        help="how many are held at once; another machine may have a tenth of them",
+    )
     parser.add_argument("--jobs", type=int, default=ROOM, help="how many jobs are remembered at most")
     parser.add_argument("--workers", type=int, default=1, help="processes that share the keys among them")
     parser.add_argument("--tls", action="store_true", help="with a throw-away certificate")
