@@ -72,6 +72,16 @@ def test_the_terminal_tells_the_numbers_and_what_they_are_worth(run):
     assert "p95 needs 72 jobs, p99 needs 368 jobs; there are at most 45" in text
 
 
+def test_cold_and_warm_jobs_are_told_apart_everywhere(run):
+    for numbers in run.summary["endpoints"].values():
+        cold, warm = numbers["warmth"]["cold"], numbers["warmth"]["warm"]
+        assert cold["jobs"] >= 1 and cold["jobs"] + warm["jobs"] == numbers["measured"]
+        assert warm["completion"]["p50"]["value"] > 0
+    assert "segmind/p-image-edit: cold " in terminal.render(run.summary, 140)
+    assert "<td>cold</td>" in report.html(run.summary)
+    assert "| segmind/p-image-edit | cold |" in report.markdown(run.summary)
+
+
 def test_reports_are_written_beside_the_summary(run):
     assert {path.name for path in report.write(run.folder)} == {"report.html", "report.md", "junit.xml"}
 

@@ -593,14 +593,22 @@ def drift(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Tell what changed between the first and the last of some runs. Ends with 1 where something got worse."""
+    """Tell what changed between the first and the last of some runs, checks and load runs each among themselves.
+
+    Ends with 1 where something got worse. A number of a load run has shifted only where the intervals of both
+    runs do not meet.
+    """
+    from wireproof.load import drifting
     from wireproof.runlog import load_run, runs_in
     from wireproof.spec import diff as differing
 
-    folders = [folder for given in runs for folder in runs_in(given)]
-    if len(folders) < 2:
-        raise UsageError("drift needs at least two runs")
+    loads = [folder for given in runs for folder in drifting.runs_in(given)]
+    alone = {given for given in runs if drifting.runs_in(given) and runs_in(given) == (given,)}
+    folders = [folder for given in runs if given not in alone for folder in runs_in(given)]
+    if max(len(folders), len(loads)) < 2:
+        raise UsageError("drift needs at least two runs of a kind")
     shifts = differing.drift([load_run(folder) for folder in folders])
+    shifts += drifting.drift([drifting.read(folder) for folder in loads])
     if as_json:
         _print_json({"findings": [], "shifts": [_plain(shift) for shift in shifts]})
     else:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from wireproof.load import blocks, censor, folder, health, quantiles, record, thresholds
+from wireproof.load import blocks, censor, folder, health, quantiles, record, thresholds, warmth
 from wireproof.load.arrivals import Record
 from wireproof.load.blocks import Timed
 from wireproof.load.censor import Cadence, Curve, Interval
@@ -136,6 +136,7 @@ def _endpoint(
         else {},
         "naive": _exact([job.seen - job.sent for job in timed if job.seen is not None], wanted),
         "total": _exact([job.end - job.intended for job in measured if job.end is not None], wanted),
+        "warmth": _warmth(timed, warmth.cold(jobs)),
         "felt": _felt(curve, cadence, timed, wanted),
         "parts": _parts(timed, curve),
         "curve": _drawn(curve, intervals),
@@ -168,6 +169,24 @@ def _estimate(found: Estimate) -> dict[str, Any]:
 
 def _exact(values: list[float], wanted: Sequence[float]) -> dict[str, Any]:
     return {quantiles.name(p): _estimate(quantiles.quantile(values, p)) for p in wanted} if values else {}
+
+
+def _warmth(timed: Sequence[JobRecord], cold: Collection[int]) -> dict[str, Any]:
+    """The completion of the jobs that may have met a cold host, and of the others."""
+    sides = {"cold": [job for job in timed if job.k in cold], "warm": [job for job in timed if job.k not in cold]}
+    return {"idle": warmth.IDLE, **{name: _side([job.done for job in jobs]) for name, jobs in sides.items()}}
+
+
+def _side(intervals: Sequence[Interval]) -> dict[str, Any]:
+    seen = [interval.right for interval in intervals if interval.right is not None]
+    curve = censor.completion(intervals) if seen else None
+    return {
+        "jobs": len(intervals),
+        "within": round(max(seen), 5) if len(seen) == len(intervals) and seen else None,
+        "completion": {quantiles.name(p): _estimate(quantiles.censored(intervals, p, curve)) for p in QUANTILES}
+        if curve
+        else {},
+    }
 
 
 def _throughput(jobs: Sequence[JobRecord]) -> float | None:

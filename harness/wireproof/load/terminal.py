@@ -53,6 +53,7 @@ def _run(summary: Mapping[str, Any]) -> Iterator[Text | Table]:
             yield Text(f"  {reason['what']}: {reason['says']}", _HEALTH[reason["health"]])
     yield _numbers(summary)
     yield from _too_few(summary)
+    yield from _cold(summary)
     yield from _troubles(summary)
     yield from _answers(summary)
     yield from _compared(summary["differences"])
@@ -88,6 +89,21 @@ def _too_few(summary: Mapping[str, Any]) -> Iterator[Text]:
     if any(needs):
         most = max(one["n"] for one in known.values())
         yield Text(printable(f"  not told: {', '.join(filter(None, needs))}; there are at most {most}"), "dim")
+
+
+def _cold(summary: Mapping[str, Any]) -> Iterator[Text]:
+    """The jobs that may have met a cold host, apart from the others."""
+    for name, numbers in summary["endpoints"].items():
+        cold, warm = numbers["warmth"]["cold"], numbers["warmth"]["warm"]
+        if cold["jobs"]:
+            within = "not all done" if cold["within"] is None else f"done within {cold['within']:.2f} s"
+            sides = [f"cold {cold['jobs']} ({within}{_median(cold)})", f"warm {warm['jobs']}{_median(warm)}"]
+            yield Text(printable(f"  {name}: {', '.join(sides)}"), "dim")
+
+
+def _median(side: Mapping[str, Any]) -> str:
+    found = side["completion"].get("p50")
+    return f", p50 {_time(found)}" if _told(found) else ""
 
 
 def _told(found: Mapping[str, Any] | None) -> bool:

@@ -145,8 +145,18 @@ def _numbers(name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
             (cadence, [_seconds(times.get(p)) for p in ("p50", "p90", "p95")])
             for cadence, times in numbers["felt"].get("by_cadence", {}).items()
         ],
+        "warmth": [_side(side, numbers["warmth"][side]) for side in ("cold", "warm")],
         "problems": [(line(problem), count) for problem, count in numbers["problems"].items()],
         "unsent": {"dropped": numbers["dropped"], "withheld": numbers["withheld"]},
+    }
+
+
+def _side(name: str, side: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "jobs": side["jobs"],
+        "times": [_quantile(side["completion"].get(p)) for p in ("p50", "p90", "p95")],
+        "within": _seconds(side["within"]) if side["jobs"] else "-",
     }
 
 
@@ -176,6 +186,7 @@ def _method(summary: Summary) -> list[tuple[str, str]]:
         ("Model of load", f"{summary['model']}; latency counts from the intended start"),
         ("Seed and workers", f"{summary['seed']}, {summary['workers']}"),
         ("Completion", "estimated from the polls as interval-censored times (Turnbull, smoothed)"),
+        ("Cold", "sent at the beginning or after 10 s without a job, until one of the endpoint is seen to end"),
         ("Intervals", "95 %, by order statistics; a quantile is withheld below the sample it needs"),
         ("wireproof", summary["version"]),
     ]
@@ -391,7 +402,20 @@ def markdown(summary: Summary) -> str:
         for t in summary["thresholds"]
     ]
     facts = " · ".join(_facts(summary))
-    return "\n".join([f"## Load: {_cell(str(summary['plan']))}", "", _cell(facts), "", *rows, "", *answers, ""])
+    return "\n".join(
+        [f"## Load: {_cell(str(summary['plan']))}", "", _cell(facts), "", *rows, "", *_warmth(summary), *answers, ""]
+    )
+
+
+def _warmth(summary: Summary) -> list[str]:
+    """Cold and warm jobs apart, where a host was met cold."""
+    rows = [
+        f"| {_cell(name)} | {side['name']} | {side['jobs']} | {side['times'][0]['value']} | {side['within']} |"
+        for name, numbers in summary["endpoints"].items()
+        if numbers["warmth"]["cold"]["jobs"]
+        for side in _numbers(name, numbers)["warmth"]
+    ]
+    return ["| endpoint | host | jobs | p50 | all done within |", "|---" * 5 + "|", *rows, ""] if rows else []
 
 
 def _cell(text: str) -> str:
