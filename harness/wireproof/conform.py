@@ -796,7 +796,7 @@ def _single_checks() -> list[Any]:
 
 def _must_be_there(target: Target, driver: Driver) -> None:
     if driver.exchanges and all(e.broke == "refused" for e in driver.exchanges):
-        raise Unreachable(target.base, "the connection is refused")
+        raise Unreachable(target.base, f"the connection is refused ({driver.why})")
     if len(driver.exchanges) >= 3 and all(e.reply is None for e in driver.exchanges):
         raise Unreachable(target.base, f"no call was answered ({driver.exchanges[-1].broke})")
 

@@ -85,6 +85,8 @@ class Driver:
     """Stands before the label of every job, so that labels stay apart where a run drives several endpoints."""
     memory: Memory | None = None
     """What an earlier run has heard, where this one goes on with it."""
+    why: str = ""
+    """What the network said of the last call that broke."""
     _begun: float = 0.0
     _last: float = float("-inf")
 
@@ -119,6 +121,7 @@ class Driver:
             self.clock.sleep(self._last + self.bounds.gap - self.clock.now())
         sent_at = self._last = self.clock.now()
         sent = self.sender.send(want.call, timeout=want.timeout)
+        self.why = sent.why or self.why
         return replace(
             unanswered,
             reply=sent.reply,
