@@ -248,6 +248,7 @@ def check(
     from wireproof.model import Severity
     from wireproof.probe.driver import Bounds
 
+    _known_before(report, baseline)
     if resume is not None and (spec or target or live):
         raise UsageError("--resume goes on with what the run was asked for: leave out SPEC, --target and --live")
     endpoints = [] if resume else _endpoints(spec)
@@ -276,6 +277,17 @@ def check(
     run, stale = _without_known(kept, baseline)
     _tell(run, report, as_json, quiet)
     raise typer.Exit(stale or session.exit_code(run, Severity(fail_on.value)))
+
+
+def _known_before(report: str, baseline: Path | None) -> None:
+    """Refuse what could not be written or read in the end before anything is sent or paid."""
+    from wireproof import baseline as known
+    from wireproof.report import formats
+
+    for name in filter(None, map(str.strip, report.split(","))):
+        formats.named(name)
+    if baseline is not None:
+        known.read(baseline)
 
 
 def _without_known(run: Run, baseline: Path | None) -> tuple[Run, int]:
@@ -431,6 +443,9 @@ def replay(
     target: Annotated[
         str | None, typer.Option("--target", help="Another server than the run's.", metavar="URL")
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="How much may be spent on a paid host.", metavar="AMOUNT")
+    ] = None,
 ) -> None:
     """Carry out the smallest sequence that shows a finding: does it still hold? Ends with 1 if it does."""
     from wireproof import session
@@ -438,7 +453,7 @@ def replay(
     folder, _, number = finding.rpartition("#")
     if not folder or not number.isdigit():
         raise UsageError(f"{finding!r} is not RUN#N: give the folder of a run, # and the number of a finding")
-    one, again, calls = session.replay(Path(folder), int(number), target)
+    one, again, calls = session.replay(Path(folder), int(number), target, _money(budget))
     print(f"{one.check} {one.subject}: {'still there' if again else 'not there any more'} ({calls} calls)")
     raise typer.Exit(1 if again else 0)
 

@@ -22,6 +22,7 @@ from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary,
 from wireproof.money import Money, parse
 from wireproof.probe.driver import Bounds
 from wireproof.probe.memory import Memory
+from wireproof.probe.stories import near_key
 from wireproof.proxying import Proxy
 from wireproof.recordings import judge as judge_recording
 from wireproof.recordings import read_recording
@@ -65,7 +66,8 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
     """
     watch = watch or Watch()
     targets = [(endpoint, target_of(endpoint, options)) for endpoint in endpoints]
-    secrets = [Secret(t.key) for _, t in targets if t.key and t.mock is None]
+    keys = [key for _, t in targets if t.mock is None for key in (t.key, t.other_key, near_key(t.key)) if key]
+    secrets = [Secret(key) for key in keys]
     keep = options.keep_bodies if options.keep_bodies is not None else not any(t.paid for _, t in targets)
     with ExitStack() as stack:
         purses = _purses(targets, options, stack)
@@ -459,13 +461,23 @@ def own_exchanges(run: Run, endpoint: Endpoint) -> list[Exchange]:
     return [e for e in run.exchanges if ends[index] < e.seq <= ends[index + 1]]
 
 
-def replay(folder: Path, number: int, target: str | None = None) -> tuple[Finding, bool, int]:
-    """One finding of a kept run, carried out again: the finding, whether it still holds, and how many calls it took."""
+def replay(
+    folder: Path, number: int, target: str | None = None, budget: Money | None = None
+) -> tuple[Finding, bool, int]:
+    """One finding of a kept run, carried out again: the finding, whether it still holds, and how many calls it took.
+
+    What is paid is taken from `budget`. Raises UsageError for a paid host without one.
+    """
     run = load_run(folder)
     finding = pick(run, number)
     (endpoint,) = resolve(finding.endpoint)
-    base = target or (None if run.target == "mock" else run.target)
-    again, said = replay_finding(endpoint, finding, run, target_of(endpoint, CheckOptions(target=base, seed=run.seed)))
+    live = target is None and bool(run.options.get("live"))
+    base = None if live else target or (None if run.target == "mock" else run.target)
+    options = CheckOptions(target=base, live=live, budget=budget, seed=run.seed)
+    at = target_of(endpoint, options)
+    with ExitStack() as stack:
+        ledger = _ledger(endpoint, _purses([(endpoint, at)], options, stack)) if at.paid else None
+        again, said = replay_finding(endpoint, finding, run, at, ledger)
     return finding, again, len(said)
 
 
