@@ -75,6 +75,12 @@ docs: $(READY) ## the generated pages, and the site in build/site
 score: $(READY) ## how well defects are found, and how quiet correct hosts are left: docs/score.md
 	@$(BIN)/python bench/score.py --write docs/score.md $(ARGS)
 
+money: $(READY) ## two hundred budgets, hosts that charge 30 % more, fifty workers, kill -9 (about four minutes)
+	@$(BIN)/python -m pytest -m slow tests/test_budget_proof.py $(ARGS)
+
+again: $(READY) ## every finding of the whole matrix, shown again by replay and by its curl line (many minutes)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m slow tests/test_again.py $(ARGS)
+
 loop: $(READY) ## the embedded mock of every endpoint, 200 seeds: no violation in any
 	@$(BIN)/python bench/score.py --loop 200
 

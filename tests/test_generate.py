@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wireproof.conform import conform, embedded, plan
 from wireproof.generate import cases, strategies
-from wireproof.model import Does, Endpoint
+from wireproof.model import Does, Endpoint, Severity
 from wireproof.spec.load import load_all
 from wireproof.wire import requests
 
@@ -152,3 +152,10 @@ def test_what_is_shown_is_made_as_small_as_it_can_be() -> None:
     )
     assert found is not None
     assert set(found) == {*cases.base(ENDPOINTS[-1]), "seed"}
+
+
+@pytest.mark.slow
+@BY_NAME
+def test_a_thorough_run_finds_no_violation_in_a_faithful_host(endpoint: Endpoint) -> None:
+    verdict, _ = conform(endpoint, embedded(endpoint, 1), seed=1, profile="thorough")
+    assert [one.key for one in verdict.findings if one.severity is Severity.VIOLATION] == []
