@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import ssl
 import subprocess
@@ -191,6 +192,38 @@ def test_a_job_whose_mock_was_killed_is_not_lost(start: Start) -> None:
     )
     assert Decimal(account["spent"]) + Decimal(account["reserved"]) == account["jobs"] * Decimal("0.005")
     assert other.submit().status_code == 200
+
+
+@pytest.mark.slow
+def test_whoever_is_killed_and_whenever_jobs_and_money_agree(start: Start) -> None:
+    acknowledged: list[str] = []
+    lines, rounds = 2, 8
+    for number in range(rounds):
+        mocks = start(2, "--no-journal")
+        enough, enough_for = threading.Event(), len(acknowledged) + random.Random(number).randrange(20, 80)
+
+        def submit(mock: Program, enough: threading.Event = enough, enough_for: int = enough_for) -> None:
+            with contextlib.suppress(httpx.HTTPError), httpx.Client(base_url=mock.url, headers=mock.headers) as client:
+                while not enough.is_set():
+                    told = client.post("/v2/p-image", json={"prompt": "x"}, timeout=PATIENCE)
+                    acknowledged.append(told.json()["request_id"])
+                    if len(acknowledged) >= enough_for:
+                        enough.set()
+
+        threads = [threading.Thread(target=submit, args=(mock,)) for mock in mocks for _ in range(lines)]
+        for thread in threads:
+            thread.start()
+        assert enough.wait(PATIENCE)
+        mocks[number % 2].process.kill()
+        for thread in threads:
+            thread.join(PATIENCE)
+        mocks[1 - number % 2].process.kill()
+    (mock,) = start(1)
+    assert {mock.client.get(f"/v2/requests/{id}/status").status_code for id in acknowledged} == {200}
+    account, jobs = mock.account(), mock.control.get("/health").json()["jobs"]
+    assert len(acknowledged) == len(set(acknowledged)) <= jobs <= len(acknowledged) + 2 * lines * rounds
+    assert Decimal(account["spent"]) + Decimal(account["reserved"]) == jobs * Decimal("0.005")
+    assert account["jobs"] == jobs
 
 
 def test_a_key_that_one_made_is_taken_by_the_other_with_its_mood(pair: list[Program]) -> None:
