@@ -133,6 +133,8 @@ BROKEN = [
         errors-as-200: RPL005 error
         errors-as-html: RPL003 content type
         no-key-needed: KEY001 key
+        key-cut-taken: KEY001 key
+        links-swapped: LNK001 address
         bad-key-403: RPL004 key -> 403
         status-needs-no-key: KEY001 key
         unknown-model-400: RPL004 400

@@ -1,15 +1,22 @@
-"""How a run goes about an uneasy host: one that errs at times only, one that hands out cookies."""
+"""How a run goes about an uneasy host: one that errs at times only, hands out cookies, or says more than it need."""
 
 from __future__ import annotations
 
+import json
 from itertools import count
+from typing import Any
 
 import httpx
 from hypothesis import strategies as st
 
+from wireproof.check import replies as _replies  # noqa: F401  (enters its checks into the table)
+from wireproof.check.registry import CHECKS, judge
+from wireproof.check.trace import read
 from wireproof.generate.strategies import search
-from wireproof.model import Call
+from wireproof.model import Call, Credential, Endpoint, Exchange, Reply, Severity
 from wireproof.probe.sender import Sender
+from wireproof.probe.stories import near_key
+from wireproof.spec.load import resolve
 
 
 def test_what_is_shown_once_and_not_again_ends_a_search_without_a_crash() -> None:
@@ -29,3 +36,26 @@ def test_a_cookie_is_never_sent_back() -> None:
         for _ in range(2):
             sender.send(Call("GET", "http://host.example/"))
     assert heard == [None, None]
+
+
+def test_most_of_a_key_is_tried_and_a_word_too_short_to_be_one_is_not() -> None:
+    assert near_key("pd_0123456789") == "pd_012345678"
+    assert near_key("key") is near_key(None) is None
+
+
+def test_null_where_nothing_need_stand_is_no_finding_and_another_form_there_a_question() -> None:
+    [endpoint] = resolve("pixeldojo/p-image-edit")
+    assert _told(endpoint, "pending", None) == []
+    assert _told(endpoint, "pending", {"images": []}) == [Severity.QUESTION]
+    assert _told(endpoint, "completed", None) == [Severity.VIOLATION]
+
+
+def _told(endpoint: Endpoint, state: str, output: Any) -> list[Severity]:
+    """How grave RPL002 finds the state of a job that is told with such an output."""
+    base = endpoint.provider.servers["api"].url
+    body = {"jobId": "job_abcdef", "status": state, "output": output, "creditCost": 0.25}
+    body["expiresAt"] = "2030-01-01T00:00:00Z"
+    call = Call("GET", f"{base}/api/v1/jobs/job_abcdef", (("authorization", "Bearer pd_0123456789"),))
+    reply = Reply(200, (("content-type", "application/json"),), json.dumps(body).encode())
+    exchange = Exchange(seq=1, at=0.0, took=0.1, operation="status", call=call, reply=reply, credential=Credential.GOOD)
+    return [one.severity for one in judge(read(endpoint, [exchange]), [CHECKS["RPL002"]])]

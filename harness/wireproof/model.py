@@ -755,6 +755,8 @@ class Credential(StrEnum):
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
     """Well-formed, but nobody's."""
+    NEAR = "near"
+    """Our own without its last character: nobody's."""
     OTHER = "other"
     """Somebody else's: good, but not the job's owner."""
     UNTOLD = "untold"

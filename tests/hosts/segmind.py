@@ -167,6 +167,8 @@ class SegmindHost:
             return None
         if self.has("any-key-will-do") and key is not None:
             return None
+        if self.has("key-cut-taken") and key and len(key) > 8 and any(known.startswith(key) for known in self.credits):
+            return None
         if self.has("status-needs-no-key") and parts[:2] == ["v2", "requests"]:
             return None
         if key is None:
@@ -307,6 +309,8 @@ class SegmindHost:
     def links(self, id: str) -> dict[str, str]:
         base = "http://queue.segmind-cdn.example" if self.has("links-elsewhere") else self.shell.links
         links = {"status_url": f"{base}/v2/requests/{id}/status", "response_url": f"{base}/v2/requests/{id}"}
+        if self.has("links-swapped"):
+            links = {"status_url": links["response_url"], "response_url": links["status_url"]}
         return links | ({"poll_url": f"{base}/v1/requests/{id}"} if self.ways.rich else {})
 
     def accepted(self, job: Job) -> Reply:

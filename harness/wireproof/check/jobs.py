@@ -49,7 +49,7 @@ def a_state_is_one_that_the_contract_lists(job: JobTrace) -> Iterator[Finding]:
     known = job.endpoint.provider.states
     for seen in job.news:
         for word in seen.reading.words if seen.reading else ():
-            near = next((k for k in known if k.lower() == word.lower()), None)
+            near = next((k for k in known if k.lower() == word.strip().lower()), None)
             if word not in known and near is not None:
                 yield finding(
                     f"the state {near} was spelled {word!r}",
@@ -193,7 +193,8 @@ def status_and_result_agree(job: JobTrace) -> Iterator[Finding]:
         status = seen.reading.status if seen.reading else None
         if status is Status.SUCCEEDED or _passing(seen) or _is_over(job, seen) or _was_there(job, seen):
             continue
-        if seen.reply.status < 300 and status is None and not _words(seen):
+        if seen.reply.status < 300 and status is None and _words(seen) not in job.endpoint.provider.states:
+            # No word is told by RPL002, one that is none by JOB001.
             continue
         what = _words(seen) or str(seen.reply.status)
         yield finding(
@@ -237,7 +238,8 @@ def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
     Whoever fetches a little later than usual finds a job gone that was paid for. A job that is unknown right
     after its submit makes careful clients submit it again, and pay twice.
     """
-    if not job.taken or job.submit is None:
+    if not job.taken or job.submit is None or job.id is None:
+        # Where no id was told, nobody can be asked to know it; that none was told is told by RPL002 and RPL003.
         return
     retention = job.endpoint.provider.retention
     ended = job.end[0].exchange.at if job.end else None

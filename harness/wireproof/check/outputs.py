@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from wireproof.check.registry import check, finding
@@ -444,7 +445,7 @@ def _first_of_each(job: JobTrace) -> list[tuple[int, Any, str]]:
 def the_balance_falls_with_every_paid_job(trace: Trace) -> Iterator[Finding]:
     """Where replies tell what is left on the account, it falls as jobs are accepted.
 
-    A balance that stands still hides spending until the account is empty.
+    A balance that stands still or rises hides spending until the account is empty.
     """
     told: list[tuple[int, Decimal]] = []
     for job in trace.jobs:
@@ -455,21 +456,23 @@ def the_balance_falls_with_every_paid_job(trace: Trace) -> Iterator[Finding]:
         price = price_of(job.endpoint, job.values)
         if balance is not None and price is not None and price.amount > 0:
             told.append((submit.seq, balance))
-    if len(told) >= STILL and len({amount for _, amount in told}) == 1:
+    if len(told) >= STILL and all(before <= after for (_, before), (_, after) in pairwise(told)):
         where = trace.endpoint.price.where if trace.endpoint.price else trace.endpoint.where
+        still = told[0][1] == told[-1][1]
+        went = f"stayed at {plain(told[0][1])}" if still else f"rose from {plain(told[0][1])} to {plain(told[-1][1])}"
         yield finding(
-            f"the balance stayed at {plain(told[0][1])} over {len(told)} accepted jobs",
+            f"the balance {went} over {len(told)} accepted jobs",
             subject="balance",
             severity=Severity.QUESTION,
             where=where,
             evidence=[seq for seq, _ in told[:3]],
             expected="a balance that falls",
-            actual=plain(told[0][1]),
+            actual=plain(told[-1][1]),
         )
 
 
 STILL = 4
-"""So many accepted jobs with one and the same balance are no accident."""
+"""So many accepted jobs with a balance that never falls are no accident."""
 
 
 @check(id="MON004", reads=Trace, trips_on=("charges-failures",))

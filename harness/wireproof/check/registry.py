@@ -64,13 +64,17 @@ def judge(trace: Trace, checks: Iterable[Check] | None = None) -> tuple[Finding,
     return tuple(found.values())
 
 
+OF_ONE_REPLY = frozenset({"JOB001", "JOB005", "LNK001"})
+"""Checks of jobs that hold for each reply by itself, whichever job it is about."""
+
+
 def _hear(one: Check, trace: Trace) -> Iterator[Finding]:
     if one.reads is Seen:
         for seen in trace.seen:
             yield from one.judge(seen)
     elif one.reads is JobTrace:
         for job in trace.jobs:
-            if not job.tangled:
+            if not job.tangled and (not job.misled or one.id in OF_ONE_REPLY):
                 yield from one.judge(job)
     else:
         yield from one.judge(trace)

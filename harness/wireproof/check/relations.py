@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlsplit
 
 from wireproof.check.media import distance
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import JobTrace, Trace
-from wireproof.model import Finding, Relation, Severity
+from wireproof.check.trace import JobTrace, Seen, Trace
+from wireproof.model import Call, Finding, Relation, Severity
 from wireproof.spec.values import same
+from wireproof.wire.requests import recognise
 
 ALIKE = 0.02
 """Two pictures whose thumbnails are closer than this may be one picture in two lossy files."""
@@ -33,9 +35,28 @@ def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
     """Requests that mean the same give the same picture, and another seed gives another one.
 
     A seed that does nothing cannot make a picture again; a default that is not applied gives something else
-    than the documents say; a parameter that is ignored is paid for and missed.
+    than the documents say; a parameter that is ignored is paid for and missed. Where several such promises are
+    broken at once, pictures may belong to other requests altogether, and one finding tells of all.
     """
-    shown = [(job, picture) for job in trace.jobs if not job.tangled and (picture := _picture(job)) is not None]
+    broken = list(_unrelated(trace))
+    if len(broken) < SEVERAL:
+        yield from broken
+        return
+    worst = max(broken, key=lambda one: one.severity.rank)
+    names = ", ".join(sorted(one.subject for one in broken))
+    yield replace(worst, subject="several relations", says=f"{worst.says} So it is with {names}.")
+
+
+SEVERAL = 3
+"""So many broken relations have one cause."""
+
+
+def _unrelated(trace: Trace) -> Iterator[Finding]:
+    shown = [
+        (job, picture)
+        for job in trace.jobs
+        if not (job.tangled or job.misled) and (picture := _picture(job)) is not None
+    ]
     repeatable = True
     for relation in sorted(trace.endpoint.outputs.relations, key=lambda r: r.first != r.second):
         if relation.kind == "same" and not repeatable:
@@ -178,6 +199,7 @@ def links_lead_to_the_host_itself(job: JobTrace) -> Iterator[Finding]:
     for name, link in job.submit.reading.links.items():
         host = (urlsplit(link).hostname or "").lower()
         if not host or host in own or (host in near and own & near):
+            yield from _astray(job, job.submit, name, link)
             continue
         yield finding(
             f"the {name} address leads to {host}",
@@ -186,6 +208,35 @@ def links_lead_to_the_host_itself(job: JobTrace) -> Iterator[Finding]:
             evidence=[job.submit.seq],
             expected=" or ".join(sorted(own)),
             actual=host,
+        )
+
+
+def _astray(job: JobTrace, submit: Seen, name: str, link: str) -> Iterator[Finding]:
+    """An address at the host itself that leads to another operation, or to another port or scheme than was asked.
+
+    Behind a gateway the latter may be as good; a client that goes by it learns nothing there if it is not."""
+    meant = [asked.operation for asked in recognise(job.endpoint, Call("GET", link)) if asked.operation.link]
+    there, asked_at = urlsplit(link), urlsplit(submit.exchange.call.url)
+    known = any(operation.link == name for operation in job.endpoint.operations.values())
+    if known and meant and all(operation.link != name for operation in meant):
+        yield finding(
+            f"the {name} address is that of {meant[0].name}",
+            subject=f"{name} address",
+            proof=meant[0].evidence,
+            where=meant[0].where,
+            evidence=[submit.seq],
+            expected=f"the address of {name}",
+            actual=link,
+        )
+    elif there.hostname == asked_at.hostname and (there.scheme, there.port) != (asked_at.scheme, asked_at.port):
+        yield finding(
+            f"the {name} address leads to another port or scheme of the host",
+            subject=f"{name} address",
+            severity=Severity.QUESTION,
+            where=submit.operation.where if submit.operation else job.endpoint.where,
+            evidence=[submit.seq],
+            expected=f"{asked_at.scheme}://{asked_at.netloc}",
+            actual=f"{there.scheme}://{there.netloc.rpartition('@')[2]}",
         )
 
 

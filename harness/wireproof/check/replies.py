@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word
@@ -19,11 +22,13 @@ from wireproof.model import (
     Means,
     Problem,
     Severity,
+    Shape,
     Where,
 )
+from wireproof.spec.values import effective, holds
 from wireproof.wire import bodies
-from wireproof.wire.bodies import MISSING
-from wireproof.wire.replies import Reading, codes
+from wireproof.wire.bodies import MISSING, Fault
+from wireproof.wire.replies import Reading, at, codes
 from wireproof.wire.requests import Breach
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
@@ -35,6 +40,8 @@ PASSING = frozenset(
 
 
 KEYS = frozenset({Kind.NO_KEY, Kind.BAD_KEY})
+NOBODYS = frozenset({Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR})
+UNFOUND = frozenset({Kind.UNKNOWN_JOB, Kind.GONE})
 STAGED = "staged: "
 """A purpose that begins so names the problem which our own mock was told to answer with."""
 
@@ -54,7 +61,7 @@ def expected_kinds(seen: Seen) -> frozenset[Kind]:
         return frozenset({staged.kind})
     if asked.operation.auth and credential is Credential.NONE:
         return frozenset({Kind.NO_KEY, Kind.BAD_KEY})
-    if asked.operation.auth and credential in (Credential.MALFORMED, Credential.UNKNOWN):
+    if asked.operation.auth and credential in NOBODYS:
         return frozenset({Kind.BAD_KEY, Kind.NO_KEY})
     if asked.model and asked.model != seen.endpoint.slug:
         return frozenset({Kind.UNKNOWN_MODEL})
@@ -103,7 +110,7 @@ def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding
     yield finding(
         f"{operation.name} answered {reply.status}, which the contract does not list",
         subject=f"{'beside the jobs' if beside else operation.name} {reply.status}",
-        proof=_listed(seen, listed) if not beside else UNKNOWN,
+        proof=_listed(seen, listed and not _fails_so(seen)) if not beside else UNKNOWN,
         where=operation.where,
         evidence=[seen.seq],
         expected=f"one of {', '.join(map(str, known))}",
@@ -118,6 +125,13 @@ def _listed(seen: Seen, listed: bool) -> Evidence:
     if reading is not None and reading.alternative is not None:
         return reading.alternative.evidence
     return reading.operation.evidence if listed and reading is not None else UNKNOWN
+
+
+def _fails_so(seen: Seen) -> bool:
+    """Whether a job that was made to fail is answered with the code that its host documents for failures elsewhere."""
+    operations = seen.endpoint.operations.values()
+    codes = {code for op in operations for a in op.alternatives if a.means is Means.FAILED for code in a.statuses}
+    return _provoked(seen) and seen.reply is not None and seen.reply.status in codes
 
 
 def asks_after_nobody(seen: Seen) -> bool:
@@ -150,11 +164,30 @@ def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
     if reading is None or reading.alternative is None or reading.alternative.shape is None or seen.is_error:
         return
     chosen, shape = reading.alternative, reading.alternative.shape
-    if reading.body is MISSING:
+    if reading.body is MISSING or (asks_after_nobody(seen) and of_kinds(seen, UNFOUND)):
+        # That an id of nobody's is answered well at all is told by JOB006.
         return
-    for fault in bodies.faults(shape, reading.body, _effective(seen), reading.word):
-        if fault.keyword in ("format", "minLength") and fault.keyword == "format":
-            proof: Evidence = Evidence(confidence=Confidence.INFERRED)
+    values = _effective(seen)
+    if _is_another(shape, reading.body):
+        yield finding(
+            f"{seen.asked.operation.name if seen.asked else ''}: none of the documented fields is there",
+            subject="body.required",
+            proof=chosen.evidence,
+            where=shape.where,
+            evidence=[seen.seq],
+            expected=f"the form of {chosen.name}",
+            actual=f"the fields {', '.join(map(str, reading.body))}"[:160],
+        )
+        return
+    for fault in bodies.faults(shape, reading.body, values, reading.word):
+        due = _is_due(shape, reading.body, fault, {**values, "job.state": reading.word})
+        if not due and at(reading.body, fault.pointer) is None:
+            # Null where nothing needs to stand says what leaving it out says.
+            continue
+        if not due:
+            proof: Evidence = UNKNOWN
+        elif fault.keyword == "format":
+            proof = Evidence(confidence=Confidence.INFERRED)
         else:
             proof = shape.proofs.get(fault.place, chosen.evidence)
         yield finding(
@@ -168,9 +201,41 @@ def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
         )
 
 
-def _effective(seen: Seen) -> dict[str, object]:
-    from wireproof.spec.values import effective
+def _is_another(shape: Shape, body: object) -> bool:
+    """Whether a body has nothing of a form that asks for several fields: one finding, not one for each of them."""
+    fields = shape.schema.get("properties", {})
+    asked = [name for name in shape.schema.get("required", ()) if "when" not in fields.get(name, {})]
+    return isinstance(body, dict) and len(asked) > 1 and not any(name in body for name in fields)
 
+
+def _is_due(shape: Shape, body: object, fault: Fault, known: Mapping[str, Any]) -> bool:
+    """Whether the contract says that something stands at a fault's place in this state, so that it has a form there.
+
+    `known`: the request's values and the state word of the whole reply; an object's own state counts before it.
+    """
+    steps, path = fault.place.split("/")[1:], fault.pointer.split("/")[1:]
+    return _stands(shape.schema, body, steps if fault.keyword != "required" else steps[:-2], path, known)
+
+
+def _stands(node: Mapping[str, Any], here: object, steps: list[str], path: list[str], known: Mapping[str, Any]) -> bool:
+    children = node.get("properties", {})
+    state = next((name for name, child in children.items() if child.get("is") == "job.state"), None)
+    if state is not None and isinstance(here, dict) and state in here:
+        known = {**known, "job.state": here[state]}
+    if not holds(node.get("when", {}), known):
+        return False
+    below = at(here, f"/{path[0]}") if path else MISSING
+    match steps:
+        case ["properties", name, *rest] if name in children:
+            return _stands(children[name], below, rest, path[1:], known)
+        case ["items", *rest] if isinstance(node.get("items"), Mapping):
+            return _stands(node["items"], below, rest, path[1:], known)
+        case ["anyOf", which, *rest]:
+            return _stands(node["anyOf"][int(which)], here, rest, path, known)
+    return True
+
+
+def _effective(seen: Seen) -> dict[str, object]:
     return effective(seen.endpoint, seen.values)
 
 
@@ -198,10 +263,12 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
     declared = (reply.header("content-type") or "").partition(";")[0].strip().lower()
     is_json = reading.body is not MISSING
     if wanted == {"json"} and not (is_json and ("json" in declared)):
+        why = "" if is_json else _why_not_json(reply.body, reading.media)
         yield finding(
             f"{reading.operation.name} answered {reply.status} with {declared or 'no content type'}"
-            + ("" if is_json else " and a body that is not JSON"),
-            subject=f"{reading.operation.name} {reply.status // 100}xx content type",
+            + ("" if is_json else f" and a body that is not JSON{why}"),
+            subject=f"{reply.status // 100}xx content type",
+            proof=UNKNOWN if why == TOO_GREAT else None,
             where=reading.alternative.where if reading.alternative else reading.operation.where,
             evidence=[seen.seq],
             expected="application/json",
@@ -217,6 +284,27 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
             expected="image/*",
             actual=declared or "none",
         )
+
+
+def _why_not_json(body: bytes, media: str) -> str:
+    """What a parser stumbles over, for a body that means to be JSON; empty for another kind of body."""
+    if media not in ("json", "text"):
+        return ""
+    if body.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ": it begins with a byte order mark"
+    try:
+        json.loads(body.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as why:
+        return f": {str(why)[:100]}"
+    return TOO_GREAT
+
+
+TOO_GREAT = ": a number in it is greater than most readers take"
+"""The one thing that keeps a body from being read although the grammar of JSON allows it."""
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _image_proof(seen: Seen) -> Evidence:
@@ -568,7 +656,8 @@ def a_good_key_stays_good(trace: Trace) -> Iterator[Finding]:
 
 
 def _key_words(credential: Credential) -> str:
-    return "no key" if credential is Credential.NONE else f"a key that is {credential.value}"
+    words = {Credential.NONE: "no key", Credential.NEAR: "a key that lacks its last character"}
+    return words.get(credential, f"a key that is {credential.value}")
 
 
 @check(id="KEY001", reads=Seen, trips_on=("missing-401", "any-key-taken"))
@@ -583,7 +672,7 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
     if seen.reading and seen.reading.alternative and seen.reading.alternative.means is Means.FAILED:
         # Refused after all, in the form of a failure.
         return
-    if credential in (Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN):
+    if credential is Credential.NONE or credential in NOBODYS:
         auth = seen.endpoint.provider.auth
         named = of_kinds(seen, frozenset({Kind.NO_KEY, Kind.BAD_KEY}))
         yield finding(
@@ -608,7 +697,7 @@ def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
     ]
     repeated = len(asked) > 1 and all(s.reply is not None and s.reply.status >= 500 for s in asked)
     for seen in asked:
-        proper = of_kinds(seen, frozenset({Kind.UNKNOWN_JOB, Kind.GONE}))
+        proper = of_kinds(seen, UNFOUND)
         status = seen.reply.status if seen.reply else 0
         if not proper or seen.operation is None or any(status in p.statuses for p in proper):
             continue

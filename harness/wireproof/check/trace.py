@@ -6,7 +6,7 @@ HAR file alike: jobs are put together by our own label where there is one and by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,8 @@ class JobTrace:
     tangled: bool = False
     """Whether nothing that is told of it can be held against the host: its id is another job's too, or a
     forbidden request made it."""
+    misled: bool = False
+    """Whether it was told of under the id of another of our jobs: its states and pictures may be that one's."""
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -174,9 +176,9 @@ def read(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str = "") ->
     return Trace(endpoint=endpoint, seen=tuple(all_seen), jobs=tuple(jobs.values()))
 
 
-def _untangle(jobs: Iterable[JobTrace]) -> None:
-    """Mark the jobs to which the host gave one id, and those that a forbidden request made: nothing is
-    promised of what comes of it."""
+def _untangle(jobs: Collection[JobTrace]) -> None:
+    """Mark the jobs to which the host gave one id, those that it took for one another, and those that a forbidden
+    request made: nothing is promised of what comes of it."""
     owners: dict[str, list[JobTrace]] = {}
     for job in jobs:
         if job.submit is not None and any(breach.binds for breach in job.submit.breaches):
@@ -186,6 +188,10 @@ def _untangle(jobs: Iterable[JobTrace]) -> None:
     for shared in owners.values():
         for job in shared if len(shared) > 1 else ():
             job.tangled = True
+    ids = {job.id for job in jobs if job.taken and job.id is not None}
+    for job in jobs:
+        told = {str(id) for seen in job.news if seen.reading for id in seen.reading.values("job.id")}
+        job.misled = not told.isdisjoint(ids - {job.id})
 
 
 def _read(endpoint: Endpoint, exchange: Exchange, prefix: str, job: JobTrace | None) -> Iterator[Seen]:
