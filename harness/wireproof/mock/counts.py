@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import tempfile
@@ -91,6 +90,8 @@ class CommonCounts:
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[dict[str, dict[str, float]]]:
+        import fcntl  # not made for every system; nor is the fork that this is for
+
         # A record lock: unlike flock, it tells processes apart that got the same file by a fork.
         fd = self._file.fileno()
         fcntl.lockf(fd, fcntl.LOCK_EX)
