@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -163,3 +166,46 @@ def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
     while not holds():
         assert time.monotonic() < ends, "it did not happen in time"
         time.sleep(0.02)
+
+
+_BURNING = """import time
+
+import gevent
+
+from wireproof.load.users import JobUser
+
+
+def burn():
+    while True:
+        ends = time.perf_counter() + 0.05
+        while time.perf_counter() < ends:
+            pass
+        gevent.sleep(0)
+
+
+class Burning(JobUser):
+    spec = "segmind/p-image"
+
+    def on_start(self):
+        gevent.spawn(burn)
+        super().on_start()
+"""
+
+
+def burning(world: World, plan: Path) -> tuple[int, dict[str, Any]]:
+    """Exit code and summary of a run by Locust whose user has a greenlet that keeps the processor for itself."""
+    file = world.root / "burning.py"
+    file.write_text(_BURNING, encoding="utf-8")
+    places = world.root / "burning"
+    harness = str(Path(__file__).resolve().parents[1] / "harness")
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(file), "--headless", "-u", "4", "-r", "4"]
+        + ["--host", world.url, "--plan", str(plan), "--report-dir", str(places)],
+        env={**os.environ, "SEGMIND_API_KEY": world.mock.key("segmind"), "PYTHONPATH": harness},
+        cwd=world.root,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    (place,) = places.iterdir()
+    return done.returncode, json.loads((place / folder.SUMMARY).read_text(encoding="utf-8"))

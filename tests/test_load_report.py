@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from xml.etree import ElementTree
 
 import pytest
+from typer.testing import CliRunner
 
 from load_world import Lognormal, world
+from wireproof import cli
 from wireproof.load import command, summing, terminal
 from wireproof.report import load as report
 
@@ -113,3 +116,11 @@ def test_a_busy_generator_spoils_times_but_not_counts(run, measure, what, code):
     health = {"verdict": "invalid", "reasons": [{"health": "invalid", "what": what, "says": ""}]}
     asked = [{"endpoint": "a", "measure": measure, "demand": "", "answer": "held", "says": ""}] if measure else []
     assert summing.exit_code({**run.summary, "health": health, "thresholds": asked}) == code
+
+
+def test_a_run_that_was_killed_before_it_was_summed_up_is_reported_from_its_folder(run, tmp_path):
+    place = tmp_path / "killed"
+    shutil.copytree(run.folder, place, ignore=shutil.ignore_patterns("summary.json", "report.*"))
+    done = CliRunner().invoke(cli.app, ["report", str(place), "--format", "md", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "report.md").read_text() == report.markdown(run.summary)

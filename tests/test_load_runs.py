@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 import trustme
 
-from load_world import Freezing, Steady, World, in_background, kept, processes, unaccounted, until, world
+from load_world import Freezing, Steady, World, burning, in_background, kept, processes, unaccounted, until, world
 from wireproof.errors import UsageError
 from wireproof.load import folder
 from wireproof.load.command import run, summed
@@ -178,6 +178,25 @@ def test_locust_itself_runs_the_front_door(tmp_path):
     assert done.returncode in (0, 5), done.stderr[-800:]
     (place,) = (tmp_path / "runs").iterdir()
     assert json.loads((place / folder.SUMMARY).read_text())["jobs"] == 12
+
+
+@pytest.mark.slow
+def test_a_process_that_is_kept_busy_by_something_else_makes_the_run_invalid(tmp_path):
+    with world(tmp_path, Steady(0.3)) as here:
+        code, summary = burning(here, here.plan(QUICK + "phases: [{name: m, rate: 4/s, for: 2s}]\n"))
+    assert code == 5
+    assert summary["health"]["verdict"] == "invalid"
+    assert {r["what"] for r in summary["health"]["reasons"] if r["health"] == "invalid"} >= {"loop lag"}
+
+
+@pytest.mark.slow
+def test_arrivals_that_found_no_place_until_the_run_was_over_are_told_as_dropped(tmp_path):
+    plan = "download: false\npoll: 100ms\nconcurrency: 2\ndrain: 1s\nphases: [{name: m, rate: 5/s, for: 2s}]\n"
+    with world(tmp_path, Steady(60.0)) as here:
+        outcome = here.run(here.plan(plan))
+    (numbers,) = outcome.summary["endpoints"].values()
+    assert (numbers["jobs"], numbers["dropped"], outcome.summary["planned"]) == (2, 8, 10)
+    assert outcome.exit_code == 5
 
 
 def test_a_host_that_cannot_prove_who_it_is_gets_no_key(tmp_path):

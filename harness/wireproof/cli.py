@@ -468,10 +468,25 @@ def report(
     from wireproof.report import formats
     from wireproof.runlog import load_run
 
-    if not (run / "run.jsonl").is_file():
+    names = [name.strip() for name in format.split(",") if name.strip()]
+    if (run / "started.jsonl").is_file():
+        paths = _load_again(run, names, out or run)
+    elif (run / "run.jsonl").is_file():
+        paths = formats.write(load_run(run), names, out or run)
+    else:
         raise UsageError(f"{run} is not the folder of a run: there is no run.jsonl in it")
-    for path in formats.write(load_run(run), [name.strip() for name in format.split(",") if name.strip()], out or run):
+    for path in paths:
         print(path)
+
+
+def _load_again(folder: Path, formats: Sequence[str], out: Path) -> tuple[Path, ...]:
+    """The reports of a load run; one that was killed before it was summed up is summed up now."""
+    from wireproof.load.command import summed
+    from wireproof.report import load as pages
+
+    if not (folder / "summary.json").is_file():
+        summed(folder)
+    return pages.write(folder, formats, out)
 
 
 # ------------------------------------------------------------------------------------- comparisons

@@ -216,12 +216,14 @@ def _refuse_what_is_not_covered(order: _Order, ceilings: Sequence[money.Money]) 
 
 
 def _one(order: _Order, report_dir: Path) -> Outcome:
-    place = folder.make(report_dir, time.time())
-    settings = replace(order.settings, folder=str(place))
-    _write_manifest(order, place)
-    with _Engine(replace(order, settings=settings), place) as engine:
-        _watch(order, engine, place)
-    summary = summed(place, order)
+    with _listening() as asked:
+        place = folder.make(report_dir, time.time())
+        settings = replace(order.settings, folder=str(place))
+        _write_manifest(order, place)
+        with _Engine(replace(order, settings=settings), place) as engine:
+            _watch(order, engine, place, asked)
+        asked.over()
+        summary = summed(place, order)
     code = summing.exit_code(summary)
     if summary["state"] == "not begun" and code != 130:
         raise CouldNotTell(f"the load test never began:\n{_last_words(place)}")
@@ -347,10 +349,18 @@ class _Asked:
 
     times: int = 0
     name: str = ""
+    most: int = 2
+    """After so many, whoever asks again is let out at once: what was written by then stays."""
 
     def hear(self, number: int, _: object) -> None:
         self.times += 1
         self.name = signal.Signals(number).name
+        if self.times > self.most:
+            raise KeyboardInterrupt
+
+    def over(self) -> None:
+        """Nothing is sent any more, only summed up: that is worth one request's wait, and no second's."""
+        self.most = max(1, self.times)
 
 
 @contextmanager
@@ -368,28 +378,27 @@ def _listening() -> Iterator[_Asked]:
             signal.signal(number, handler)
 
 
-def _watch(order: _Order, engine: _Engine, place: Path) -> None:
+def _watch(order: _Order, engine: _Engine, place: Path, asked: _Asked) -> None:
     """Until the run is over: show how far it is, pass on who wants it stopped, judge while it runs."""
     planned = plans.jobs(order.plan, order.endpoints)
     counts = {name: _Counter(place / name) for name in (folder.STARTED, folder.JOBS)}
     look = _Lookout(order, engine, place)
     ends = time.monotonic() + order.plan.seconds + order.plan.drain + _OVERTIME
     heard = 0
-    with _listening() as asked:
-        while engine.hub.poll() is None and time.monotonic() < ends:
-            time.sleep(_LOOK)
-            if asked.times > heard:
-                heard = asked.times
-                engine.say(f"stop interrupted by {asked.name}" if heard == 1 else "cut")
-                ends = min(ends, time.monotonic() + (30.0 if heard == 1 else 3.0))
-            state = folder.read_state(place)
-            started, ended = (counts[name].count() for name in (folder.STARTED, folder.JOBS))
-            if state:
-                seconds = max(0.0, time.time() - state["wall"])
-                order.progress(
-                    Progress(seconds=seconds, length=order.plan.seconds, started=started, ended=ended, planned=planned)
-                )
-                look.look(ended)
+    while engine.hub.poll() is None and time.monotonic() < ends:
+        time.sleep(_LOOK)
+        while heard < min(asked.times, 2):
+            heard += 1
+            engine.say(f"stop interrupted by {asked.name}" if heard == 1 else "cut")
+            ends = min(ends, time.monotonic() + (30.0 if heard == 1 else 3.0))
+        state = folder.read_state(place)
+        started, ended = (counts[name].count() for name in (folder.STARTED, folder.JOBS))
+        if "wall" in state:
+            seconds = max(0.0, time.time() - state["wall"])
+            order.progress(
+                Progress(seconds=seconds, length=order.plan.seconds, started=started, ended=ended, planned=planned)
+            )
+            look.look(ended)
 
 
 @dataclass(slots=True)

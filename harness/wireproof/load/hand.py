@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Protocol
 
 from wireproof.load import arrivals, cases
@@ -105,8 +106,13 @@ class Hand:
         self._epoch = time.monotonic() + message["in"]
         self.begun.set()
 
-    def _hear_stop(self, _: Message) -> None:
-        """Start nothing more; what is in flight goes on."""
+    def _hear_stop(self, message: Message) -> None:
+        """Start nothing more; what is in flight goes on. `over`: what was due by now counts as dropped."""
+        if message.get("over") and not self.stopped:
+            now = self.now()
+            for arrival in takewhile(lambda one: one.at <= now, self._feed):
+                self._count(arrival, "dropped")
+                self._planned += 1
         self.stopped = True
         self.settle_down()
 

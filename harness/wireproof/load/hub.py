@@ -186,7 +186,8 @@ class Hub:
         """Cut off what is in flight: it is kept as censored."""
         self._cut_at = self._now()
         for worker in list(self._waiting):
-            self._down(worker, {"what": "stop"})
+            # Where nobody stopped the run, its time is over: what was due and found no place will not be sent.
+            self._down(worker, {"what": "stop", "over": not self.why})
             self._down(worker, {"what": "cut"})
 
     def tick(self, alive: Sequence[str]) -> None:

@@ -45,8 +45,13 @@ class Picture:
     """Class and name of each colour."""
 
 
-def write(folder: Path, formats: Sequence[str] = ("html", "md", "junit")) -> tuple[Path, ...]:
-    """The reports of a run's folder, beside its summary; returns their paths. UsageError without a summary."""
+def write(
+    folder: Path, formats: Sequence[str] = ("html", "md", "junit"), out: Path | None = None
+) -> tuple[Path, ...]:
+    """The reports of a run's folder, beside its summary or in `out`; returns their paths.
+
+    UsageError without a summary.
+    """
     path = folder / "summary.json"
     if not path.is_file():
         raise UsageError(f"{folder}: there is no summary of a load run here")
@@ -56,8 +61,8 @@ def write(folder: Path, formats: Sequence[str] = ("html", "md", "junit")) -> tup
         if name not in FORMATS:
             raise UsageError(f"a load run has no report {name!r}; there are {', '.join(FORMATS)}")
         file, render = FORMATS[name]
-        atomic_write(folder / file, render(summary))
-        written.append(folder / file)
+        atomic_write((out or folder) / file, render(summary))
+        written.append((out or folder) / file)
     return tuple(written)
 
 
