@@ -20,9 +20,10 @@ NOW_AND_THEN = {
     "cold-503": "only the first calls of a host that was asleep",
     "host-breaks-off": "some calls, by chance",
     "leaks-401": "some calls, by chance",
+    "never-ends": "not before the deadline of a job has passed, which takes minutes",
     "one-by-one": "only while another job runs",
 }
-"""Defects that one line of a few calls cannot be sure to meet; replay meets them by going through the whole run."""
+"""Defects that one line of a few calls cannot be sure to meet, or not soon; replay meets them."""
 
 SAMPLE = ("bound-not-enforced", "steps-back", "any-key-taken", "conflict-not-enforced")
 REPLAYED = ("credits-429", "picture-dies-early", "enum-value-refused", "progress-goes-back")
