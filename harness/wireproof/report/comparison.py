@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from wireproof.report.markdown import prose
 from wireproof.report.plain import cut, line
-from wireproof.rooms import places
+from wireproof.report.sheet import sheet
 
 Document = Mapping[str, Any]
 
@@ -325,21 +319,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def html(told: Document) -> str:
     """One self-contained page without a script; templates come from the nearest `reports/templates`."""
-    environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader([str(Path(place) / "templates") for place in places("reports")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    assert environment.loader is not None  # given above
-    style = "".join(environment.loader.get_source(environment, name)[0] for name in ("run.css", "compare.css"))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("compare.html.j2").render(
-        page=_page(told),
-        style=Markup(style),  # noqa: S704 - our own style sheet, named in the policy by its hash
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-    )
+    return sheet("compare.html.j2", _page(told), styles=("run.css", "compare.css"))
 
 
 def _page(told: Document) -> dict[str, Any]:

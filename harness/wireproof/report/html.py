@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup
 
 from wireproof.model import Cover, Exchange, Finding, Run, Verdict
 from wireproof.report import timeline
@@ -36,7 +30,7 @@ from wireproof.report.reading import (
     unseen,
     untold,
 )
-from wireproof.rooms import places
+from wireproof.report.sheet import sheet
 
 STATIC = 25
 """How many findings stand in the page itself, for readers without scripts and for the first paint."""
@@ -55,44 +49,7 @@ _SIGN = {Outcome.CONFORMS: "✓", Outcome.DIFFERS: "✗", Outcome.UNTOLD: "?"}
 
 def render(run: Run) -> str:
     """The page. Templates come from the nearest `reports/templates`, a user's own before the shipped ones."""
-    environment = _environment()
-    style, script = (_source(environment, name) for name in ("run.css", "run.js"))
-    template = environment.get_template("run.html.j2")
-    return template.render(
-        page=_page(run),
-        style=Markup(style),
-        script=Markup(script),
-        data=Markup(_data(run)),
-        policy=_policy(style, script),
-    )
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    """Escapes everything everywhere; sandboxed, since a repository that is only read may bring templates."""
-    folders = [str(Path(place) / "templates") for place in places("reports")]
-    return ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _source(environment: ImmutableSandboxedEnvironment, name: str) -> str:
-    assert environment.loader is not None  # given above
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return sheet("run.html.j2", _page(run), styles=("run.css",), script="run.js", data=_data(run))
 
 
 # ------------------------------------------------------------------------------------ what is static

@@ -5,8 +5,6 @@ Every picture is inline SVG and has a table twin with the same numbers; text of 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,13 +13,11 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from wireproof.errors import UsageError
 from wireproof.report.plain import line
-from wireproof.rooms import places
+from wireproof.report.sheet import sheet
 from wireproof.runlog import atomic_write
 
 Summary = Mapping[str, Any]
@@ -45,9 +41,7 @@ class Picture:
     """Class and name of each colour."""
 
 
-def write(
-    folder: Path, formats: Sequence[str] = ("html", "md", "junit"), out: Path | None = None
-) -> tuple[Path, ...]:
+def write(folder: Path, formats: Sequence[str] = ("html", "md", "junit"), out: Path | None = None) -> tuple[Path, ...]:
     """The reports of a run's folder, beside its summary or in `out`; returns their paths.
 
     UsageError without a summary.
@@ -68,21 +62,7 @@ def write(
 
 def html(summary: Summary) -> str:
     """The page. Templates come from the nearest `reports/templates`, a user's own before the shipped ones."""
-    environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader([str(Path(place) / "templates") for place in places("reports")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    assert environment.loader is not None  # given above
-    style = "".join(environment.loader.get_source(environment, name)[0] for name in ("run.css", "load.css"))
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("load.html.j2").render(
-        page=_page(summary),
-        style=Markup(style),  # noqa: S704 - our own template
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-    )
+    return sheet("load.html.j2", _page(summary), styles=("run.css", "load.css"))
 
 
 # ------------------------------------------------------------------------------------------ content
