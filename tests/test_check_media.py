@@ -177,8 +177,15 @@ def test_a_file_is_stored_under_what_its_first_bytes_are(data: bytes, stored_as:
 @pytest.mark.parametrize("name", ["png", "jpeg", "jpeg progressive", "webp lossy", "webp with alpha"])
 def test_bytes_behind_the_picture_are_told_and_it_is_decoded_all_the_same(name: str, decoder: Decoder) -> None:
     seen = decoder.look(MADE[name][1] + b"PK\x03\x04 a zip")
-    assert "10 bytes follow" in seen.trouble
+    assert "10 bytes follow" in seen.odd
+    assert seen.trouble == seen.odd
     assert seen.whole is True
+
+
+def test_what_moves_is_odd_and_what_is_cut_or_plain_is_not() -> None:
+    plain = MADE["png"][1]
+    assert "animated" in header(frames("PNG", 3)).odd
+    assert header(plain).odd == header(plain[:-5]).odd == ""
 
 
 def mutated(data: bytes, changes: list[tuple[int, int]]) -> bytes:

@@ -7,9 +7,11 @@ from itertools import count
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import strategies as st
 
-from wireproof.check import replies as _replies  # noqa: F401  (enters its checks into the table)
+from wireproof.check import outputs as _outputs  # noqa: F401  (enters its checks into the table)
+from wireproof.check import replies as _replies  # noqa: F401
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.trace import read
 from wireproof.generate.strategies import search
@@ -59,3 +61,34 @@ def _told(endpoint: Endpoint, state: str, output: Any) -> list[Severity]:
     reply = Reply(200, (("content-type", "application/json"),), json.dumps(body).encode())
     exchange = Exchange(seq=1, at=0.0, took=0.1, operation="status", call=call, reply=reply, credential=Credential.GOOD)
     return [one.severity for one in judge(read(endpoint, [exchange]), [CHECKS["RPL002"]])]
+
+
+@pytest.mark.parametrize(("later", "severity"), [(2, Severity.QUESTION), (1, Severity.VIOLATION)])
+def test_results_that_come_one_by_one_are_a_question_and_too_few_for_good_are_not(
+    later: int, severity: Severity
+) -> None:
+    [endpoint] = resolve("runware/p-image-edit")
+    id = "11111111-1111-4111-8111-111111111111"
+    task = {"taskType": "imageInference", "taskUUID": id, "model": "prunaai:2@1", "positivePrompt": "a boat"}
+    talk = [
+        ({**task, "numberResults": 2, "deliveryMethod": "async"}, [{"taskType": "imageInference", "taskUUID": id}]),
+        ({"taskType": "getResponse", "taskUUID": id}, _results(id, 1)),
+        ({"taskType": "getResponse", "taskUUID": id}, _results(id, later)),
+    ]
+    exchanges = [_spoken(endpoint, seq, asked, {"data": told}) for seq, (asked, told) in enumerate(talk, 1)]
+    assert [one.severity for one in judge(read(endpoint, exchanges), [CHECKS["OUT001"]])] == [severity]
+
+
+def _results(id: str, count: int) -> list[dict[str, Any]]:
+    one = {"taskType": "imageInference", "taskUUID": id, "status": "success", "seed": 7}
+    names = [f"22222222-2222-4222-8222-00000000000{i}" for i in range(count)]
+    return [{**one, "imageUUID": name, "imageURL": f"https://im.runware.ai/{name}.jpg"} for name in names]
+
+
+def _spoken(endpoint: Endpoint, seq: int, asked: object, told: object) -> Exchange:
+    url = endpoint.provider.servers["api"].url + "/v1"
+    call = Call("POST", url, (("authorization", "Bearer key"),), json.dumps([asked]).encode())
+    reply = Reply(200, (("content-type", "application/json"),), json.dumps(told).encode())
+    return Exchange(
+        seq=seq, at=float(seq), took=0.1, operation="", call=call, reply=reply, credential=Credential.GOOD, job="one"
+    )

@@ -58,6 +58,8 @@ class Picture:
     """JPEG quality from 1 to 100 on libjpeg's scale, estimated from the first quantisation table."""
     trouble: str = ""
     """What is wrong, in one printable sentence; empty when nothing is."""
+    odd: str = ""
+    """What there is besides one whole picture: several frames, or bytes behind its end; empty: nothing is."""
 
 
 def header(data: bytes) -> Picture:
@@ -227,6 +229,7 @@ def _read(data: bytes) -> tuple[Picture, bool]:
         whole=False if head.end is not None and head.end > len(data) else None,
         quality=head.quality,
         trouble=trouble,
+        odd=trouble if head.moves or head.end is not None and head.end < len(data) else "",
     )
     return picture, fit
 

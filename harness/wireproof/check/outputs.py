@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import JobTrace, Trace
+from wireproof.check.trace import JobTrace, Seen, Trace
 from wireproof.lifecycle import Status
 from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Price, Severity
 from wireproof.money import exact, plain
@@ -41,13 +41,21 @@ def a_success_delivers_what_was_asked_for(job: JobTrace) -> Iterator[Finding]:
         yield finding(
             f"the job succeeded with {found} of {wanted} outputs",
             subject="no outputs" if not found else "too few outputs" if found < wanted else "too many outputs",
-            proof=_weaker(_carrier(seen), *([parameter.evidence] if parameter else [])),
+            proof=_weaker(
+                _carrier(seen), *([parameter.evidence] if parameter else []), *_still_coming(job, seen, wanted)
+            ),
             where=parameter.where if parameter else job.endpoint.outputs.where,
             evidence=[seen.seq],
             expected=str(wanted),
             actual=str(found),
         )
         return
+
+
+def _still_coming(job: JobTrace, seen: Seen, wanted: int) -> list[Evidence]:
+    """Unknown, where all outputs were told later: nobody says that those which are not ready yet must be listed."""
+    later = (len(one.reading.outputs) for one in job.results if one.seq > seen.seq and one.reading)
+    return [UNKNOWN] if wanted in later else []
 
 
 def _carrier(seen: Any) -> Evidence:
@@ -123,7 +131,7 @@ def _declared(exchange: Exchange) -> str:
 _NEUTRAL = frozenset({"application/octet-stream", "binary/octet-stream"})
 """Types that say nothing: stores give them to whatever they keep."""
 
-_MIME = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/webp": "webp"}
+_MIME = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 
 
 @check(id="OUT003", reads=JobTrace, trips_on=("other-format",))
@@ -135,7 +143,7 @@ def a_picture_has_the_format_that_was_asked_for(job: JobTrace) -> Iterator[Findi
     wish, form = promised(job.endpoint, job.values), job.endpoint.outputs.format
     parameter = job.endpoint.parameters.get(form.parameter or "")
     for seq, picture, _ in _pictures(job):
-        if picture.magic not in ("png", "jpeg", "webp") or not wish.formats or picture.magic in wish.formats:
+        if picture.magic not in _MIME.values() or not wish.formats or picture.magic in wish.formats:
             continue
         yield finding(
             f"the picture is {picture.magic}, not {' or '.join(wish.formats)}",
@@ -220,10 +228,11 @@ def _what_is_wrong(picture: Any, bad: bool) -> str:
 def a_picture_can_be_decoded_to_its_end(job: JobTrace) -> Iterator[Finding]:
     """What is delivered as a picture is one, whole.
 
-    A truncated file shows half a picture in one program and an error in another, long after it was paid for.
+    A truncated file shows half a picture in one program and an error in another, long after it was paid for. One
+    that moves, or with more bytes behind its end, is a question: programs differ in what they make of it.
     """
     for seq, picture, _ in _pictures(job):
-        bad = picture.magic not in ("png", "jpeg", "webp", "gif")
+        bad = picture.magic not in _MIME.values()
         if bad or picture.whole is False:
             yield finding(
                 f"the delivered file is {_what_is_wrong(picture, bad)}: {picture.trouble}"[:200],
@@ -232,6 +241,17 @@ def a_picture_can_be_decoded_to_its_end(job: JobTrace) -> Iterator[Finding]:
                 evidence=[seq],
                 expected="a whole picture",
                 actual=picture.magic if bad else "damaged",
+            )
+            return
+        if picture.odd:
+            yield finding(
+                f"the delivered file is {picture.odd}",
+                subject="more than a picture",
+                severity=Severity.QUESTION,
+                where=job.endpoint.outputs.where,
+                evidence=[seq],
+                expected="one picture and nothing else",
+                actual=picture.odd,
             )
             return
 
@@ -243,7 +263,7 @@ def a_picture_is_of_the_type_it_says(job: JobTrace) -> Iterator[Finding]:
     Browsers and stores go by the type; a wrong one breaks display and caching.
     """
     for seq, picture, declared in _pictures(job):
-        if not declared or picture.magic not in ("png", "jpeg", "webp") or declared in _NEUTRAL:
+        if not declared or picture.magic not in _MIME.values() or declared in _NEUTRAL:
             continue
         if _MIME.get(declared) != picture.magic:
             yield finding(
