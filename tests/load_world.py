@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from math import exp, log
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from wireproof.clock import RealClock
 from wireproof.load import folder
@@ -126,14 +128,10 @@ def unaccounted(world: World, outcome: Outcome) -> set[str]:
 def processes(role: str) -> list[int]:
     """Ids of the engine processes of a role (`hub` or `worker`) that this very process has started."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        if parent == os.getpid() and b"wireproof.load.users" in words and role.encode() in words:
-            found.append(int(entry.name))
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            words = child.cmdline()
+            found += [child.pid] if "wireproof.load.users" in words and role in words else []
     return sorted(found)
 
 
