@@ -63,7 +63,7 @@ def test_drift_that_blocks_cancel_would_fool_a_comparison_of_one_run_after_the_o
 
 
 def test_a_slower_endpoint_is_found_and_measured():
-    p50, p95, faster = compare(session(3, 120, 1.3, cadence=FINE), exchanges=99, resamples=40)
+    p50, p95, faster = compare(session(3, 80, 1.3, cadence=FINE), exchanges=79, resamples=40)
     assert (p50.measure, p95.measure, faster.measure) == ("p50", "p95", FASTER)
     assert p50.significant() and faster.significant()
     assert p50.low <= p50.value <= p50.high
@@ -99,7 +99,7 @@ def test_jobs_never_seen_to_end_withhold_the_difference_of_a_quantile():
 
 
 def test_three_endpoints_make_three_pairs_and_share_the_level():
-    found = compare(session(7, 40, 1.5, ("a", "b", "c")), quantiles=[0.5], resamples=0)
+    found = compare(session(7, 40, 1.5, ("a", "b", "c")), quantiles=[0.5], exchanges=139, resamples=0)
     assert [(d.a, d.b) for d in found[::2]] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert all(d.adjusted >= d.p for d in found)
     assert {(d.a, d.b) for d in found if d.significant()} == {("a", "b"), ("a", "c")}

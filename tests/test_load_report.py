@@ -85,6 +85,15 @@ def test_cold_and_warm_jobs_are_told_apart_everywhere(run):
     assert "| segmind/p-image-edit | cold |" in report.markdown(run.summary)
 
 
+@pytest.mark.parametrize("width", [40, 80, 100, 140])
+def test_a_terminal_of_any_width_shows_every_endpoint_and_number(run, width):
+    text = " ".join(terminal.render(run.summary, width).split())
+    assert "…" not in text
+    for name, numbers in run.summary["endpoints"].items():
+        assert name in text
+        assert f"{numbers['completion']['p50']['value']:.2f} (" in text
+
+
 def test_reports_are_written_beside_the_summary(run):
     assert {path.name for path in report.write(run.folder)} == {"report.html", "report.md", "junit.xml"}
 

@@ -27,7 +27,7 @@ def render(summary: Mapping[str, Any], width: int = 100) -> str:
 
 def show(summary: Mapping[str, Any], console: Console) -> None:
     """Print the summary of a load run, or the quote of a dry one."""
-    _print(_quote(summary) if summary.get("dry_run") else _run(summary), console)
+    _print(_quote(summary) if summary.get("dry_run") else _run(summary, console), console)
 
 
 def show_quote(summary: Mapping[str, Any], console: Console) -> None:
@@ -40,7 +40,7 @@ def _print(parts: Iterable[Text | Table], console: Console) -> None:
         console.print(part, highlight=False, markup=False, emoji=False)
 
 
-def _run(summary: Mapping[str, Any]) -> Iterator[Text | Table]:
+def _run(summary: Mapping[str, Any], console: Console) -> Iterator[Text | Table]:
     health = summary["health"]
     yield Text.assemble(
         (printable(str(summary["plan"])), "bold"),
@@ -51,7 +51,9 @@ def _run(summary: Mapping[str, Any]) -> Iterator[Text | Table]:
     for reason in health["reasons"]:
         if reason["health"] != "valid":
             yield Text(f"  {reason['what']}: {reason['says']}", _HEALTH[reason["health"]])
-    yield _numbers(summary)
+    table = _numbers(summary)
+    whole = console.measure(table, options=console.options.update(width=1000)).maximum
+    yield from [table] if whole <= console.width else _narrow(summary)
     yield from _too_few(summary)
     yield from _cold(summary)
     yield from _troubles(summary)
@@ -68,16 +70,36 @@ _TIMES = (*(("completion", p, p) for p in ("p50", "p90", "p95", "p99")), ("naive
 def _numbers(summary: Mapping[str, Any]) -> Table:
     """One row an endpoint; a quantile that no endpoint has jobs enough for has no column."""
     rows = summary["endpoints"].items()
-    shown = [(family, p, name) for family, p, name in _TIMES if any(_told(n[family].get(p)) for _, n in rows)]
+    shown = _shown(summary)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("endpoint", "good", *(name for _, _, name in shown), "calls/job", "per image"):
-        table.add_column(name, justify="left" if name == "endpoint" else "right", no_wrap=name != "endpoint")
+        table.add_column(name, justify="left" if name == "endpoint" else "right", no_wrap=True)
     for name, numbers in rows:
         times = [_time(numbers[family].get(p)) for family, p, _ in shown]
-        good = f"{numbers['outcomes'].get('succeeded', 0)}/{numbers['jobs']}"
-        calls = "-" if numbers["calls_per_job"] is None else f"{numbers['calls_per_job']:.1f}"
-        table.add_row(printable(name), good, *times, calls, _cost(numbers))
+        table.add_row(printable(name), _good(numbers), *times, _calls(numbers), _cost(numbers))
     return table
+
+
+def _shown(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The times that some endpoint has jobs enough for."""
+    rows = summary["endpoints"].values()
+    return [(family, p, name) for family, p, name in _TIMES if any(_told(n[family].get(p)) for n in rows)]
+
+
+def _narrow(summary: Mapping[str, Any]) -> Iterator[Text]:
+    """The same as lines, for a terminal that has no room for the table."""
+    for name, numbers in summary["endpoints"].items():
+        yield Text(printable(f"{name}: {_good(numbers)} good, {_calls(numbers)} calls/job, {_cost(numbers)} per image"))
+        times = (f"{title} {_time(numbers[family].get(p))}" for family, p, title in _shown(summary))
+        yield Text(f"  {', '.join(times)}")
+
+
+def _good(numbers: Mapping[str, Any]) -> str:
+    return f"{numbers['outcomes'].get('succeeded', 0)}/{numbers['jobs']}"
+
+
+def _calls(numbers: Mapping[str, Any]) -> str:
+    return "-" if numbers["calls_per_job"] is None else f"{numbers['calls_per_job']:.1f}"
 
 
 def _too_few(summary: Mapping[str, Any]) -> Iterator[Text]:
@@ -87,7 +109,7 @@ def _too_few(summary: Mapping[str, Any]) -> Iterator[Text]:
     known = {p: row[p] for row in rows for p in lacking if p in row}
     needs = [str(known[p].get("withheld", "")).partition(",")[0] for p in known]
     if any(needs):
-        most = max(one["n"] for one in known.values())
+        most = max(row[p]["n"] for row in rows for p in lacking if p in row)
         yield Text(printable(f"  not told: {', '.join(filter(None, needs))}; there are at most {most}"), "dim")
 
 
@@ -95,7 +117,7 @@ def _cold(summary: Mapping[str, Any]) -> Iterator[Text]:
     """The jobs that may have met a cold host, apart from the others."""
     for name, numbers in summary["endpoints"].items():
         cold, warm = numbers["warmth"]["cold"], numbers["warmth"]["warm"]
-        if cold["jobs"]:
+        if cold["jobs"] and warm["jobs"]:
             within = "not all done" if cold["within"] is None else f"done within {cold['within']:.2f} s"
             sides = [f"cold {cold['jobs']} ({within}{_median(cold)})", f"warm {warm['jobs']}{_median(warm)}"]
             yield Text(printable(f"  {name}: {', '.join(sides)}"), "dim")

@@ -130,6 +130,7 @@ def _numbers(name: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
             (cadence, [_seconds(times.get(p)) for p in ("p50", "p90", "p95")])
             for cadence, times in numbers["felt"].get("by_cadence", {}).items()
         ],
+        "met_cold": numbers["warmth"]["cold"]["jobs"] > 0,
         "warmth": [_side(side, numbers["warmth"][side]) for side in ("cold", "warm")],
         "problems": [(line(problem), count) for problem, count in numbers["problems"].items()],
         "unsent": {"dropped": numbers["dropped"], "withheld": numbers["withheld"]},
