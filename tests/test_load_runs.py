@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import jsonschema
 import pytest
 import trustme
@@ -178,6 +180,46 @@ def test_locust_itself_runs_the_front_door(tmp_path):
     assert done.returncode in (0, 5), done.stderr[-800:]
     (place,) = (tmp_path / "runs").iterdir()
     assert json.loads((place / folder.SUMMARY).read_text())["jobs"] == 12
+
+
+@pytest.mark.slow
+def test_a_run_started_from_locusts_web_interface_is_kept_like_any_other(tmp_path):
+    door = Path(__file__).resolve().parents[1] / "loadtests" / "locustfile.py"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page = f"http://127.0.0.1:{port}"
+    with world(tmp_path, Steady(0.2)) as here:
+        harness = str(door.parents[1] / "harness")
+        environment = {**os.environ, "SEGMIND_API_KEY": here.mock.key("segmind"), "PYTHONPATH": harness}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "locust", "-f", str(door), "--web-host", "127.0.0.1", "--web-port", str(port)]
+            + ["--host", here.url, "--spec", "segmind/p-image", "--report-dir", str(tmp_path / "runs")],
+            env=environment,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            until(lambda: _answers(page), 40.0)
+            asked = {"user_count": 6, "spawn_rate": 6, "host": here.url}
+            assert httpx.post(f"{page}/swarm", data=asked).json()["success"]
+            until(lambda: any((tmp_path / "runs").glob("*/summary.json")), 40.0)
+            told = httpx.get(f"{page}/stats/requests").json()
+        finally:
+            process.terminate()
+            process.wait(20)
+        assert len(here.taken) == 12
+    (summary,) = (tmp_path / "runs").glob("*/summary.json")
+    assert json.loads(summary.read_text())["jobs"] == 12
+    assert {"segmind/p-image submit", "segmind/p-image status"} <= {one["name"] for one in told["stats"]}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.slow
