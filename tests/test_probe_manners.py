@@ -10,7 +10,9 @@ import httpx
 import pytest
 from hypothesis import strategies as st
 
-from wireproof.check import outputs as _outputs  # noqa: F401  (enters its checks into the table)
+from wireproof.check import jobs as _jobs  # noqa: F401  (enters its checks into the table)
+from wireproof.check import outputs as _outputs  # noqa: F401
+from wireproof.check import relations as _relations  # noqa: F401
 from wireproof.check import replies as _replies  # noqa: F401
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.trace import read
@@ -87,8 +89,69 @@ def _results(id: str, count: int) -> list[dict[str, Any]]:
 
 def _spoken(endpoint: Endpoint, seq: int, asked: object, told: object) -> Exchange:
     url = endpoint.provider.servers["api"].url + "/v1"
-    call = Call("POST", url, (("authorization", "Bearer key"),), json.dumps([asked]).encode())
-    reply = Reply(200, (("content-type", "application/json"),), json.dumps(told).encode())
+    return _exchange(seq, Call("POST", url, (("authorization", "Bearer key"),), json.dumps([asked]).encode()), told)
+
+
+ID, OTHER_ID = "11111111-1111-4111-8111-111111111111", "33333333-3333-4333-8333-333333333333"
+ACK = {"taskType": "imageInference", "taskUUID": ID}
+
+
+@pytest.mark.parametrize(
+    ("check", "told", "severity"),
+    [
+        ("JOB005", {"data": [ACK]}, None),
+        ("JOB005", {"data": [{**ACK, "taskUUID": OTHER_ID}]}, Severity.VIOLATION),
+        ("RPL005", {"data": [], "errors": [{"code": "busy", "message": "later"}]}, Severity.VIOLATION),
+        ("RPL005", {"data": [ACK], "errors": []}, None),
+        ("RPL006", {"data": [ACK], "errors": []}, None),
+        ("RPL010", {"data": [ACK], "errors": []}, Severity.QUESTION),
+    ],
+)
+def test_what_a_submit_is_answered_with_is_weighed(check: str, told: object, severity: Severity | None) -> None:
+    [endpoint] = resolve("runware/p-image-edit")
+    asked: dict[str, Any] = {**ACK, "model": "prunaai:2@1", "positivePrompt": "a boat", "deliveryMethod": "async"}
+    asked["inputs"] = {"referenceImages": ["https://example.com/boat.png"]}
+    trace = read(endpoint, [_spoken(endpoint, 1, asked, told)])
+    assert [one.severity for one in judge(trace, [CHECKS[check]])] == ([severity] if severity else [])
+
+
+def test_one_seed_for_two_results_is_a_question() -> None:
+    [endpoint] = resolve("runware/p-image-edit")
+    asked = {**ACK, "model": "prunaai:2@1", "positivePrompt": "a boat", "numberResults": 2, "deliveryMethod": "async"}
+    talk = [(asked, [ACK]), ({"taskType": "getResponse", "taskUUID": ID}, _results(ID, 2))]
+    exchanges = [_spoken(endpoint, seq, one, {"data": told}) for seq, (one, told) in enumerate(talk, 1)]
+    found = judge(read(endpoint, exchanges), [CHECKS["OUT011"]])
+    assert [(one.severity, one.subject) for one in found] == [(Severity.QUESTION, "results share a seed")]
+
+
+PICTURE = "https://images.segmind.com/a.png"
+
+
+@pytest.mark.parametrize(
+    ("check", "told", "found"),
+    [
+        ("JOB007", ["status COMPLETED", "result COMPLETED"], []),
+        ("JOB007", ["result COMPLETED", "status PROCESSING"], ["result before its time"]),
+        ("OUT001", ["status COMPLETED", "result COMPLETED"], []),
+        ("OUT001", ["status COMPLETED", "result COMPLETED nothing"], ["no outputs"]),
+        ("LNK001", ["result COMPLETED file:///etc/passwd"], ["picture address"]),
+    ],
+)
+def test_what_is_told_of_one_job_is_weighed_together(check: str, told: list[str], found: list[str]) -> None:
+    [endpoint] = resolve("segmind/p-image")
+    base, key = endpoint.provider.servers["api"].url, (("x-api-key", "SG_0123456789abcdef"),)
+    talk = [(Call("POST", f"{base}/v2/p-image", key, b'{"prompt": "a boat"}'), {"request_id": ID})]
+    for operation, state, *output in map(str.split, told):
+        path = f"{base}/v2/requests/{ID}" + ("/status" if operation == "status" else "")
+        address = {"nothing": ""}.get(output[0], output[0]) if output else PICTURE
+        body = {"status": state, "request_id": ID, "metrics": {"inference_time": 1}}
+        talk.append((Call("GET", path, key), body | ({"output": address} if operation == "result" else {})))
+    exchanges = [_exchange(seq, call, body) for seq, (call, body) in enumerate(talk, 1)]
+    assert [one.subject for one in judge(read(endpoint, exchanges), [CHECKS[check]])] == found
+
+
+def _exchange(seq: int, call: Call, body: object) -> Exchange:
+    reply = Reply(200, (("content-type", "application/json"),), json.dumps(body).encode())
     return Exchange(
         seq=seq, at=float(seq), took=0.1, operation="", call=call, reply=reply, credential=Credential.GOOD, job="one"
     )

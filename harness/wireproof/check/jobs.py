@@ -162,17 +162,20 @@ def a_job_keeps_its_id(job: JobTrace) -> Iterator[Finding]:
 
     The id is all that a client has to collect what it paid for.
     """
+    brought = job.submit.asked.job if job.submit and job.submit.asked else ""
     for seen in job.news:
-        if seen.reading is None or seen.reading.alternative is None or job.id is None or seen is job.submit:
+        if seen.reading is None or seen.reading.alternative is None or job.id is None:
             continue
+        # The answer to a submit gives the id, or repeats the one that the client brought along.
+        id = brought if seen is job.submit else job.id
         for value in seen.reading.values("job.id"):
-            if str(value) != job.id:
+            if id and str(value) != id:
                 yield finding(
-                    f"a reply about job {job.id} carries the id {value!r}",
+                    f"a reply about job {id} carries the id {value!r}",
                     subject="id",
                     where=seen.reading.operation.where,
                     evidence=[job.submit.seq if job.submit else seen.seq, seen.seq],
-                    expected=job.id,
+                    expected=id,
                     actual=str(value),
                 )
 
@@ -184,6 +187,7 @@ def status_and_result_agree(job: JobTrace) -> Iterator[Finding]:
     A client asks for the result once, when it is told to. One that is not there then, or tells of a failure,
     is a paid job whose outcome nobody can know.
     """
+    yield from _too_soon(job)
     done = next((seen for seen, status in job.told if status is Status.SUCCEEDED and not _is_result(seen)), None)
     if done is None:
         return
@@ -206,6 +210,27 @@ def status_and_result_agree(job: JobTrace) -> Iterator[Finding]:
             actual=what,
         )
         return
+
+
+def _too_soon(job: JobTrace) -> Iterator[Finding]:
+    """A result that is there while the status, asked later, says that the job is still at work."""
+    there = next((seen for seen, status in job.told if status is Status.SUCCEEDED), None)
+    if there is not None and not _is_result(there):
+        # The status itself said so before: that it goes back is told by JOB002.
+        return
+    later = ((seen, status) for seen, status in job.told if there and seen.seq > there.seq and not _is_result(seen))
+    for seen, status in later:
+        if there is not None and not is_final(status):
+            yield finding(
+                f"the result said {_word(there, Status.SUCCEEDED)}, the status after it {_word(seen, status)}",
+                subject="result before its time",
+                proof=UNKNOWN,
+                where=seen.operation.where if seen.operation else job.endpoint.where,
+                evidence=[there.seq, seen.seq],
+                expected=_word(there, Status.SUCCEEDED),
+                actual=_word(seen, status),
+            )
+            return
 
 
 def _is_over(job: JobTrace, seen: Seen) -> bool:

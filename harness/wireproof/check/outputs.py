@@ -417,9 +417,9 @@ def an_echo_is_what_was_sent(job: JobTrace) -> Iterator[Finding]:
 
 @check(id="OUT011", reads=JobTrace, trips_on=("results-alike",))
 def several_results_are_several(job: JobTrace) -> Iterator[Finding]:
-    """A job that was asked for several results delivers different ones, each with an id of its own.
+    """A job that was asked for several results delivers different ones, each with an id and a seed of its own.
 
-    Every one of them is paid for.
+    Every one of them is paid for. A seed that is told for two of them is a question: it makes neither again.
     """
     count = job.endpoint.outputs.count
     parameter = job.endpoint.parameters.get(count) if isinstance(count, str) else None
@@ -437,16 +437,18 @@ def several_results_are_several(job: JobTrace) -> Iterator[Finding]:
             actual="the same picture",
         )
     for seen in job.results:
-        ids = [str(value) for value in seen.reading.values("output.id")] if seen.reading else []
-        if len(ids) != len(set(ids)):
+        for fact, proof in (("an id", parameter.evidence), ("a seed", UNKNOWN)):
+            told = [str(value) for value in seen.reading.values(f"output.{fact.split()[1]}")] if seen.reading else []
+            if len(told) == len(set(told)):
+                continue
             yield finding(
-                "several results of one job share an id",
-                subject="results share an id",
-                proof=parameter.evidence,
+                f"several results of one job share {fact}",
+                subject=f"results share {fact}",
+                proof=proof,
                 where=parameter.where,
                 evidence=[seen.seq],
-                expected="an id each",
-                actual=ids[0],
+                expected=f"{fact} each",
+                actual=told[0],
             )
             return
 

@@ -245,7 +245,9 @@ def _foreign_pictures(job: JobTrace, own: set[str]) -> Iterator[Finding]:
     near = {"localhost", "127.0.0.1", "::1"}
     for seen in job.results:
         for output in seen.reading.outputs if seen.reading else ():
-            host = (urlsplit(output.url or "").hostname or "").lower()
+            scheme, host = urlsplit(output.url or "").scheme, (urlsplit(output.url or "").hostname or "").lower()
+            if scheme not in ("", "http", "https", "data"):
+                host = f"{scheme}:{host}"
             if host and host not in own and not (host in near and own & near):
                 yield finding(
                     f"the picture lies at {host}, which the contract does not name",

@@ -439,6 +439,9 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None or reading.alternative is not None or not reading.problems:
         return
+    if reply.status < 300 and not seen.is_error:
+        # No error after all; what it is instead is asked by RPL010.
+        return
     likely = _likely(seen)
     shapes = [p for p in likely if p.shape is not None]
     if not shapes or len(shapes) < len(likely) or reading.body is MISSING:

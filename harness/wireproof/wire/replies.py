@@ -330,7 +330,7 @@ def _outputs(found: Sequence[Found], chosen: Alternative | None, reply: Reply) -
                 content_type=facts.get("content_type"),
             )
             for _, facts in sorted(items.items())
-            if _inline(facts) or isinstance(facts.get("url"), str)
+            if _inline(facts) or (isinstance(facts.get("url"), str) and facts["url"].strip())
         )
     )
 
