@@ -135,6 +135,7 @@ BROKEN = [
         no-key-needed: KEY001 key
         key-cut-taken: KEY001 key
         links-swapped: LNK001 address
+        v1-picture-called-webp: OUT006 media type
         bad-key-403: RPL004 key -> 403
         status-needs-no-key: KEY001 key
         unknown-model-400: RPL004 400

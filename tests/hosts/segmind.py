@@ -567,6 +567,8 @@ class SegmindHost:
         body, mime = self.drawn(job)
         if self.has("v1-picture-type-wrong"):
             mime = "text/html"
+        if self.has("v1-picture-called-webp"):
+            mime = "image/webp"
         more = {"x-remaining-credits": str(job.extra["credits"]), "x-generation-time": f"{job.run:.2f}"}
         more["x-request-id"] = job.id
         return Reply(200, body, mime, more if self.ways.rich else {})

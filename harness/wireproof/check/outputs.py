@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+from wireproof.check.media import header
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
 from wireproof.lifecycle import Status
@@ -114,14 +115,24 @@ def _pictures(job: JobTrace) -> Iterator[tuple[int, Any, str]]:
 
 
 def _inline_type(job: JobTrace, seq: int, index: int) -> str:
-    """The type that a data URI states; empty for other outputs."""
+    """The type that a data URI states, or that the reply has which is the picture itself; empty for other outputs."""
     for seen in job.results:
         outputs = seen.reading.outputs if seen.reading else ()
-        if seen.seq == seq and index < len(outputs) and (outputs[index].data or b"")[:5] == b"data:":
-            return (
-                (outputs[index].data or b"")[5:].split(b",", 1)[0].split(b";", 1)[0].decode("ascii", "replace").lower()
-            )
+        if seen.seq != seq or index >= len(outputs):
+            continue
+        data, declared = outputs[index].data or b"", outputs[index].content_type or ""
+        if data[:5] == b"data:":
+            declared = data[5:].split(b",", 1)[0].decode("ascii", "replace")
+        elif not _is_picture_itself(seen):
+            continue
+        return declared.partition(";")[0].strip().lower()
     return ""
+
+
+def _is_picture_itself(seen: Seen) -> bool:
+    """Whether a reply is a picture, and not a text that holds one."""
+    chosen = seen.reading.alternative if seen.reading else None
+    return chosen is not None and chosen.media == "image"
 
 
 def _declared(exchange: Exchange) -> str:
@@ -252,6 +263,19 @@ def a_picture_can_be_decoded_to_its_end(job: JobTrace) -> Iterator[Finding]:
                 evidence=[seq],
                 expected="one picture and nothing else",
                 actual=picture.odd,
+            )
+            return
+    for seen in filter(_is_picture_itself, job.results):
+        data = seen.reply.body if seen.reply else b""
+        if data and header(data).magic == "unknown" and (seen.seq, 0) in job.pictures:
+            yield finding(
+                "the reply is a picture in base64 where its bytes are promised",
+                subject="not a picture",
+                proof=_carrier(seen),
+                where=job.endpoint.outputs.where,
+                evidence=[seen.seq],
+                expected="the bytes of a picture",
+                actual="text",
             )
             return
 
