@@ -108,6 +108,9 @@ CROWD = 24
 LATE = 3.0
 """Seconds after its result at which a job is looked at again on a clock that is not ours."""
 
+LOOKED_AT_LATE, FEW_LATE = 3, 2
+"""So many jobs are looked at again late; in a quick run fewer."""
+
 MOST_FOUND = 8
 """So many different findings a search goes on after."""
 
@@ -200,7 +203,7 @@ def plan(
         for gift in endpoint.provocations
     ]
     if troubles:
-        steps.append(_jobs_step(endpoint, "jobs that should fail", "failing", troubles))
+        steps.append(_jobs_step(endpoint, "jobs that should fail", "failing", troubles, closely=profile != "quick"))
     if run is not None and run is not submit:
         for i, way in enumerate(_ways_to_choose(endpoint, run)):
             label = f"run-{i + 1}"
@@ -675,7 +678,7 @@ def _round_off(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage,
         _second_chance(endpoint, driver, stage)
         if any(SEARCHES[profile]) and driver.bounds.requests is None:
             _search(endpoint, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
-    _after_a_while(endpoint, target, driver, stage)
+    _after_a_while(endpoint, target, driver, stage, FEW_LATE if profile == "quick" else LOOKED_AT_LATE)
     if target.mock is not None:
         _rehearse(endpoint, target.mock, driver, stage)
 
@@ -812,10 +815,10 @@ def _wary(driver: Driver, step: Step, stage: Stage) -> None:
             return
 
 
-def _after_a_while(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage) -> None:
-    """Jobs that are over, asked for once more: late but in time, and on a clock of ours also too late."""
+def _after_a_while(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, most: int) -> None:
+    """Jobs that are over, at most so many, asked for once more: late but in time, on a clock of ours also too late."""
     trace = read(endpoint, driver.exchanges, urlsplit(target.base).path.rstrip("/"))
-    done = [job for job in trace.jobs if job.taken and job.end and job.id][:3]
+    done = [job for job in trace.jobs if job.taken and job.end and job.id][:most]
     record = endpoint.provider.retention.record.seconds
     if target.mock is not None and record:
         stage.clock.sleep(record * 0.5)
