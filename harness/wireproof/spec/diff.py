@@ -355,12 +355,18 @@ def _cost(endpoint: str, first: Looked, last: Looked) -> Iterator[Shift]:
         )
 
 
+NOTICED = 0.01
+"""Seconds by which the median of a call must have moved to be worth telling."""
+
+
 def _latency(endpoint: str, first: Looked, last: Looked) -> Iterator[Shift]:
     before, after = (_times(run, verdict) for run, verdict in (first, last))
     for operation in sorted(before.keys() & after.keys()):
         old, new = median(before[operation]), median(after[operation])
         if old is None or new is None or old[1] <= new[2] and new[1] <= old[2]:
             continue  # too few, or their intervals overlap
+        if abs(new[0] - old[0]) < NOTICED:
+            continue  # the machine of the runs, not the host
         yield Shift(
             endpoint=endpoint,
             kind="latency",
