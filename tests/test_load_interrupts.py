@@ -64,7 +64,8 @@ def interrupted(root: Path, after: float) -> int:
         process.send_signal(signal.SIGINT)
         _, says = process.communicate(timeout=60)
         here = World(mock, url, resolve(SPEC), root)
-        assert process.returncode in (0, 3, 5, 130), says[-2000:]
+        # An interpreter that is on its way out hears no more: the signal ends it, which a shell tells as 130, too.
+        assert process.returncode in (0, 3, 5, 130, -signal.SIGINT), says[-2000:]
         ledger_holds(root, here)
         (place,) = root.glob("runs/*")
         everything_is_told(place, here)
