@@ -24,15 +24,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from peer import Peer
+
 from wireproof import conform
 from wireproof.clock import RealClock
 from wireproof.conform import Target
-from wireproof.export import openapi
 from wireproof.model import Endpoint
 from wireproof.spec.load import resolve
 
@@ -98,64 +99,22 @@ def ours(endpoint: Endpoint, ready: dict[str, Any]) -> Tried:
     return Tried(len(exchanges), jobs, time.perf_counter() - began, clock.waited)
 
 
-class Peer:
-    """A Schemathesis process that is asked again and again."""
-
-    def __init__(self, python: str) -> None:
-        script = Path(__file__).with_name("peer_schemathesis.py")
-        self._process = subprocess.Popen(
-            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def close(self) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()
-        self._process.wait(timeout=60)
-
-    def tried(self, endpoint: Endpoint, ready: dict[str, Any], file: Path, budget: int) -> Tried:
-        """A run of at most so many requests."""
-        auth = endpoint.provider.auth
-        bills = [
-            op.request.path.replace("{model}", endpoint.slug) for op in endpoint.operations.values() if op.does.bills
-        ]
-        ask = {
-            "openapi": str(file),
-            "url": ready["url"],
-            "headers": {auth.header: auth.prefix + ready["key"]},
-            "seed": 1,
-            "budget": budget,
-            "submits": bills,
-        }
-        assert self._process.stdin
-        assert self._process.stdout
-        began = time.perf_counter()
-        self._process.stdin.write(json.dumps(ask) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
-        return Tried(answer["requests"], answer["accepted"], time.perf_counter() - began)
-
-
-def document(endpoint: Endpoint, folder: Path) -> Path:
-    """The exported OpenAPI document, without addresses of its own."""
-    exported = openapi([endpoint])
-    exported.pop("servers", None)
-    for path in exported["paths"].values():
-        path.pop("servers", None)
-    file = folder / f"{endpoint.name.replace('/', '-')}.json"
-    file.write_text(json.dumps(exported), encoding="utf-8")
-    return file
+def theirs(peer: Peer, endpoint: Endpoint, ready: dict[str, Any], budget: int) -> Tried:
+    """A run of the peer of at most so many requests."""
+    began = time.perf_counter()
+    answer = peer.ask(endpoint, ready["url"], ready["key"], budget=budget)
+    return Tried(answer["requests"], answer["accepted"], time.perf_counter() - began)
 
 
 def measure(endpoint: Endpoint, peer: Peer | None, rounds: int) -> tuple[list[Tried], list[Tried]]:
     """Alternating runs; the first of each is thrown away."""
-    mine, theirs = [], []
-    with tempfile.TemporaryDirectory() as folder, server(endpoint) as ready:
-        file = document(endpoint, Path(folder))
+    mine, other = [], []
+    with server(endpoint) as ready:
         for _ in range(rounds + 1):
             mine.append(ours(endpoint, ready))
             if peer is not None:
-                theirs.append(peer.tried(endpoint, ready, file, 4 * mine[-1].requests))
-    return mine[1:], theirs[1:]
+                other.append(theirs(peer, endpoint, ready, 4 * mine[-1].requests))
+    return mine[1:], other[1:]
 
 
 def line(name: str, runs: Sequence[Tried]) -> str:
@@ -178,23 +137,21 @@ def main() -> int:
     options.add_argument("--peer", metavar="PYTHON", help="a Python that has Schemathesis 4")
     options.add_argument("--rounds", type=int, default=5)
     asked = options.parse_args()
-    peer = Peer(asked.peer) if asked.peer else None
-    if peer is None:
+    if not asked.peer:
         print("Schemathesis is left out: no --peer PYTHON that has it")
     missed = False
-    try:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        peer = stack.enter_context(Peer(asked.peer, folder)) if asked.peer else None
         for endpoint in (one for name in asked.spec for one in resolve(name)):
-            mine, theirs = measure(endpoint, peer, asked.rounds)
+            mine, other = measure(endpoint, peer, asked.rounds)
             print(f"{endpoint.name} ({asked.rounds} rounds, medians)")
             print(line("wireproof", mine))
-            if theirs:
-                print(line("Schemathesis", theirs))
-                ratio = statistics.median(m.rate / t.rate for m, t in zip(mine, theirs, strict=True))
+            if other:
+                print(line("Schemathesis", other))
+                ratio = statistics.median(m.rate / t.rate for m, t in zip(mine, other, strict=True))
                 print(f"  {ratio:.1f} times as many cases a second (asked: {GOAL:g})")
                 missed |= ratio < GOAL
-    finally:
-        if peer is not None:
-            peer.close()
     return 1 if missed else 0
 
 

@@ -13,23 +13,22 @@ from __future__ import annotations
 
 import argparse
 import bisect
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from peer import Peer
 
 from wireproof import conform
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.trace import read
 from wireproof.clock import ScaledClock
-from wireproof.export import openapi
 from wireproof.mock.defects import GROUPS, Defect, load_defects, manners
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
@@ -121,21 +120,12 @@ def loop(endpoints: Sequence[Endpoint], runs: int) -> list[str]:
 # -------------------------------------------------------------------------------------------------- the peer
 
 
-class Peer:
-    """A Schemathesis process that is asked again and again."""
+class Rival:
+    """The peer as a judge of defects."""
 
-    def __init__(self, python: str, folder: Path) -> None:
-        script = Path(__file__).with_name("peer_schemathesis.py")
-        self._process = subprocess.Popen(
-            [python, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self._folder = folder
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
         self._known: dict[str, set[str]] = {}
-
-    def close(self) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()
-        self._process.wait(timeout=60)
 
     def known(self, endpoint: Endpoint) -> set[str]:
         """What it says of the faithful mock, which is none of the defects' doing."""
@@ -155,31 +145,9 @@ class Peer:
         return Heard(defect, endpoint.name, len(new), first[0], first[1], answer["requests"])
 
     def _ask(self, endpoint: Endpoint, how: Manners | None, budget: int, seed: int) -> dict[str, Any]:
-        file = self._folder / f"{endpoint.name.replace('/', '-')}.json"
-        document = openapi([endpoint])
-        document.pop("servers", None)
-        for path in document["paths"].values():
-            path.pop("servers", None)
-        file.write_text(json.dumps(document), encoding="utf-8")
-        mock, auth = Mock([endpoint], seed=1, manners=how), endpoint.provider.auth
-        submits = [
-            op.request.path.replace("{model}", endpoint.slug) for op in endpoint.operations.values() if op.does.bills
-        ]
+        mock = Mock([endpoint], seed=1, manners=how)
         with serving(mock, clock=ScaledClock(SCALE)) as url:
-            ask = {
-                "openapi": str(file),
-                "url": url,
-                "headers": {auth.header: auth.prefix + mock.key(endpoint.provider.name)},
-                "seed": seed,
-                "budget": budget,
-                "submits": submits,
-            }
-            assert self._process.stdin
-            assert self._process.stdout
-            self._process.stdin.write(json.dumps(ask) + "\n")
-            self._process.stdin.flush()
-            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+            return self._peer.ask(endpoint, url, mock.key(endpoint.provider.name), budget=budget, seed=seed)
 
 
 # ------------------------------------------------------------------------------------------------- the table
@@ -286,7 +254,7 @@ def _behind(one: Heard, other: Heard | None) -> str:
 # ------------------------------------------------------------------------------------------------- the door
 
 
-def measure(peer: Peer | None, clean: int, every: bool, say: Callable[[str], None]) -> str:
+def measure(peer: Rival | None, clean: int, every: bool, say: Callable[[str], None]) -> str:
     """All of it, as one page."""
     endpoints = load_all()
     by_name = {endpoint.name: endpoint for endpoint in endpoints}
@@ -318,14 +286,10 @@ def main() -> int:
         found = loop(load_all(), asked.loop)
         print("\n".join(found) or f"{asked.loop} seeds, no violation ({time.monotonic() - began:.0f} s)")
         return 1 if found else 0
-    with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(asked.peer, Path(folder)) if asked.peer else None
-        try:
-            text = measure(peer, asked.clean, asked.every, lambda line: print(line, file=sys.stderr, flush=True))
-        finally:
-            if peer:
-                with suppress(subprocess.TimeoutExpired):
-                    peer.close()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        rival = Rival(stack.enter_context(Peer(asked.peer, folder))) if asked.peer else None
+        text = measure(rival, asked.clean, asked.every, lambda line: print(line, file=sys.stderr, flush=True))
     if asked.write:
         asked.write.write_text(text, encoding="utf-8")
     else:

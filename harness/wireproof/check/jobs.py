@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import JobTrace, Seen, Trace, misplaced_word
+from wireproof.check.trace import JobTrace, Seen, Trace, misplaced_word, provocation
 from wireproof.lifecycle import Status, is_final, may_follow
 from wireproof.model import (
     Alternative,
@@ -19,7 +19,6 @@ from wireproof.model import (
     Finding,
     Kind,
     Means,
-    Provocation,
     Severity,
     State,
     Where,
@@ -504,19 +503,7 @@ TWICE = 2
 
 def _meant(job: JobTrace) -> bool:
     """Whether a job was made to end in trouble, or breaks a rule that nobody promised to enforce."""
-    return _gift(job) is not None or bool(job.submit and job.submit.breaches)
-
-
-def _gift(job: JobTrace) -> Provocation | None:
-    """The provocation that a job carries."""
-    return next(
-        (
-            gift
-            for gift in job.endpoint.provocations
-            if all(job.values.get(name) == value for name, value in gift.parameters.items())
-        ),
-        None,
-    )
+    return provocation(job.endpoint, job.values) is not None or bool(job.submit and job.submit.breaches)
 
 
 @check(id="JOB017", reads=JobTrace, trips_on=("blocked-and-completed",))
@@ -526,7 +513,7 @@ def a_job_that_should_be_stopped_is_stopped(job: JobTrace) -> Iterator[Finding]:
     What is blocked and what is delivered is the host's to decide; this is a question. Whoever shows the pictures
     to others wants to know that nothing was held back.
     """
-    gift = _gift(job)
+    gift = provocation(job.endpoint, job.values)
     if gift is None or gift.status is not Status.MODERATED or job.end is None:
         return
     if {status for _, status in job.told if is_final(status)} != {Status.SUCCEEDED}:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wireproof.check.registry import check, finding
-from wireproof.check.trace import Seen, Trace, misplaced_word
+from wireproof.check.trace import Seen, Trace, misplaced_word, provocation
 from wireproof.generate.cases import ODD
 from wireproof.model import (
     Confidence,
@@ -606,10 +606,7 @@ def _wrongly_refused(seen: Seen) -> bool:
 
 def _provoked(seen: Seen) -> bool:
     """A request that was made to end in trouble may also be refused at once."""
-    return any(
-        all(seen.values.get(name) == value for name, value in gift.parameters.items())
-        for gift in seen.endpoint.provocations
-    )
+    return provocation(seen.endpoint, seen.values) is not None
 
 
 def _leaned_on(seen: Seen, blamed: str) -> tuple[Evidence, Where]:

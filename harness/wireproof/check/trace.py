@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wireproof.lifecycle import Status, is_final
-from wireproof.model import Credential, Does, Endpoint, Exchange, Means, Operation, Reply
+from wireproof.model import Credential, Does, Endpoint, Exchange, Means, Operation, Provocation, Reply
 from wireproof.spec.values import effective
 from wireproof.wire import replies, requests
 from wireproof.wire.bodies import collect
@@ -244,3 +244,15 @@ def misplaced_word(seen: Seen) -> str | None:
             if found.name == "job.state" and found.value in seen.endpoint.provider.states:
                 return str(found.value)
     return None
+
+
+def provocation(endpoint: Endpoint, values: Mapping[str, Any]) -> Provocation | None:
+    """The request meant to end in trouble that these parameters make; None for any other."""
+    return next(
+        (
+            gift
+            for gift in endpoint.provocations
+            if all(values.get(name) == value for name, value in gift.parameters.items())
+        ),
+        None,
+    )
