@@ -24,7 +24,7 @@ from wireproof.check.cover import cover
 from wireproof.check.media import Decoder, Eyes, from_base64, from_data_uri
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.relations import changed
-from wireproof.check.trace import Seen, Trace, read
+from wireproof.check.trace import Reader, Seen, Trace
 from wireproof.check.untested import Part, told, untested
 from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
@@ -525,13 +525,13 @@ def conform(
         counted = driver.bounds.requests is not None or profile == "quick"
         thrifty = calm if near(target) and counted else None
         stage = stage_for(endpoint, target, clock, seed, thrifty)
-        stopped, left_out = _drive(endpoint, target, driver, stage, profile, began)
+        reader = Reader(endpoint, urlsplit(target.base).path.rstrip("/"))
+        stopped, left_out = _drive(reader, target, driver, stage, profile, began)
         stopped = stopped or guard.short
         guard.close()
         exchanges = tuple(driver.exchanges)
         _must_have_answered(endpoint, target, exchanges)
-        prefix = urlsplit(target.base).path.rstrip("/")
-        said = verdict(endpoint, exchanges, prefix=prefix, stopped=stopped, eyes=eyes)
+        said = _verdict(reader, exchanges, stopped, eyes)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
     chosen = _fitting(profile, driver.bounds)
     cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
@@ -589,11 +589,11 @@ def _origin(url: str) -> str:
 
 
 def _drive(
-    endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, profile: str, began: Callable[[Step], None]
+    reader: Reader, target: Target, driver: Driver, stage: Stage, profile: str, began: Callable[[Step], None]
 ) -> tuple[str, list[str]]:
     """Carry out the plan; why it was cut short, or '', and what was left out because the run was asked to be small."""
     chosen = _fitting(profile, driver.bounds)
-    steps = plan(endpoint, profile=chosen, embedded=target.mock is not None, paid=target.paid)
+    steps = plan(stage.endpoint, profile=chosen, embedded=target.mock is not None, paid=target.paid)
     if near(target):
         steps = _side_by_side(steps)
     left_out: list[str] = []
@@ -607,9 +607,9 @@ def _drive(
                     raise
                 left_out.append(f"{step.name}: not done, or not all of it, because {end.why}.")
             _must_be_there(target, driver)
-            if step.opening and _never_ended(endpoint, driver, stage) >= OPENING:
+            if step.opening and _never_ended(reader, driver) >= OPENING:
                 stage = _impatient(stage)
-        _round_off(endpoint, target, driver, stage, profile)
+        _round_off(reader, target, driver, stage, profile)
     except Stopped as end:
         return ("", [*left_out, f"The rest was left out because {end.why}."]) if end.chosen else (str(end), left_out)
     except OverBudget as end:
@@ -626,9 +626,9 @@ def _close(stage: Stage) -> Stage:
     return replace(stage, dialogue=replace(stage.dialogue, cadence=hasty))
 
 
-def _never_ended(endpoint: Endpoint, driver: Driver, stage: Stage) -> int:
+def _never_ended(reader: Reader, driver: Driver) -> int:
     """How many jobs were followed to their deadline without an end."""
-    trace = read(endpoint, driver.exchanges, urlsplit(stage.base).path.rstrip("/"))
+    trace = reader.read(driver.exchanges)
     return sum(len([*CHECKS["JOB009"].judge(job)]) for job in trace.jobs)
 
 
@@ -671,23 +671,24 @@ def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage) -> None
         driver.run(step.make(stage), together=wide)
 
 
-def _round_off(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, profile: str) -> None:
+def _round_off(reader: Reader, target: Target, driver: Driver, stage: Stage, profile: str) -> None:
     """What depends on what was seen: narrower tries, a second chance, a search, and a late look back."""
     if not target.paid:
-        _narrow(endpoint, driver, stage)
-        _second_chance(endpoint, driver, stage)
+        _narrow(reader, driver, stage)
+        _second_chance(reader, driver, stage)
         if any(SEARCHES[profile]) and driver.bounds.requests is None:
-            _search(endpoint, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
-    _after_a_while(endpoint, target, driver, stage, FEW_LATE if profile == "quick" else LOOKED_AT_LATE)
+            _search(reader, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
+    _after_a_while(reader, target, driver, stage, FEW_LATE if profile == "quick" else LOOKED_AT_LATE)
     if target.mock is not None:
-        _rehearse(endpoint, target.mock, driver, stage)
+        _rehearse(reader, target.mock, driver, stage)
 
 
-def _narrow(endpoint: Endpoint, driver: Driver, stage: Stage) -> None:
+def _narrow(reader: Reader, driver: Driver, stage: Stage) -> None:
     """Valid requests that were refused, tried again with one of their values at a time: which one is it?"""
+    endpoint = reader.endpoint
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
     base = cases.base(endpoint)
-    trace = read(endpoint, driver.exchanges, urlsplit(stage.base).path.rstrip("/"))
+    trace = reader.read(driver.exchanges)
     refused = {one.evidence[0] for one in judge(trace, [CHECKS["REQ002"]])}
     tried: set[str] = set()
     for seen in trace.seen:
@@ -708,11 +709,12 @@ def _narrow(endpoint: Endpoint, driver: Driver, stage: Stage) -> None:
             driver.run([stories.single(want, stage.clock)])
 
 
-def _second_chance(endpoint: Endpoint, driver: Driver, stage: Stage) -> None:
+def _second_chance(reader: Reader, driver: Driver, stage: Stage) -> None:
     """Operations that start a job and were never answered well, tried twice more."""
+    endpoint = reader.endpoint
     good = {
         seen.operation.name
-        for seen in read(endpoint, driver.exchanges, urlsplit(stage.base).path.rstrip("/")).seen
+        for seen in reader.read(driver.exchanges).seen
         if seen.operation and seen.reading and seen.reading.alternative
     }
     for operation in endpoint.operations.values():
@@ -733,14 +735,15 @@ def near(target: Target) -> bool:
     return is_loopback(target.base)
 
 
-def _search(endpoint: Endpoint, driver: Driver, stage: Stage, examples: tuple[int, int, int], shrink: bool) -> None:
+def _search(reader: Reader, driver: Driver, stage: Stage, examples: tuple[int, int, int], shrink: bool) -> None:
     """Requests drawn from the whole domain and its edges; what one shows is made smaller at once."""
     from wireproof.generate import strategies
 
+    endpoint = reader.endpoint
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
     if submit is None:
         return
-    hunt = Hunt(endpoint, driver, stage, submit)
+    hunt = Hunt(reader, driver, stage, submit)
     wrong = strategies.forbidden(endpoint, submit)
     right = strategies.valid(endpoint).map(lambda values: cases.Case(values=values, purpose="valid: drawn"))
     for strategy, count in zip((wrong, right, strategies.odd(endpoint)), examples, strict=True):
@@ -758,7 +761,7 @@ def _search(endpoint: Endpoint, driver: Driver, stage: Stage, examples: tuple[in
 class Hunt:
     """Single submits, each judged at once: whether one shows a violation that is not known yet."""
 
-    endpoint: Endpoint
+    reader: Reader
     driver: Driver
     stage: Stage
     submit: Any
@@ -767,19 +770,19 @@ class Hunt:
     sent: int = 0
 
     def __post_init__(self) -> None:
-        self.known = {one.key for one in judge(read(self.endpoint, self.driver.exchanges), _single_checks())}
+        self.known = {one.key for one in judge(self.reader.read(self.driver.exchanges), _single_checks())}
 
     def tried(self, case: cases.Case) -> bool:
         """Send one request; whether it shows what is hunted, or something new while nothing is."""
         self.sent += 1
         id = self.stage.new_id(f"drawn:{self.sent}")
         call = requests.build(
-            self.endpoint, self.submit, self.stage.base, values=case.values, job=id, key=self.stage.key
+            self.stage.endpoint, self.submit, self.stage.base, values=case.values, job=id, key=self.stage.key
         )
         purpose = case.purpose
         want = Want(call=call, at=self.stage.clock.now(), operation=self.submit.name, purpose=purpose, paid=True)
         exchange = self.driver.ask(want)
-        found = judge(read(self.endpoint, [exchange]), _single_checks())
+        found = judge(self.reader.read([exchange]), _single_checks())
         keys = {one.key for one in found if one.severity is Severity.VIOLATION} - self.known
         if self.hunted is None and keys:
             self.hunted = min(keys)
@@ -815,9 +818,9 @@ def _wary(driver: Driver, step: Step, stage: Stage) -> None:
             return
 
 
-def _after_a_while(endpoint: Endpoint, target: Target, driver: Driver, stage: Stage, most: int) -> None:
+def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage, most: int) -> None:
     """Jobs that are over, at most so many, asked for once more: late but in time, on a clock of ours also too late."""
-    trace = read(endpoint, driver.exchanges, urlsplit(target.base).path.rstrip("/"))
+    endpoint, trace = reader.endpoint, reader.read(driver.exchanges)
     done = [job for job in trace.jobs if job.taken and job.end and job.id][:most]
     record = endpoint.provider.retention.record.seconds
     if target.mock is not None and record:
@@ -856,11 +859,12 @@ def _again(driver: Driver, stage: Stage, done: list[Any], purpose: str) -> None:
                 driver.run([stories.single(want, stage.clock)])
 
 
-def _rehearse(endpoint: Endpoint, mock: Mock, driver: Driver, stage: Stage) -> None:
+def _rehearse(reader: Reader, mock: Mock, driver: Driver, stage: Stage) -> None:
     """Every problem that an operation may answer with and that no request of ours brings about, staged in turn."""
+    endpoint = reader.endpoint
     met = {
         (seen.operation.name, problem.name)
-        for seen in read(endpoint, driver.exchanges).seen
+        for seen in reader.read(driver.exchanges).seen
         if seen.operation and seen.reading and seen.reading.alternative is None
         for problem in seen.reading.problems
     }
@@ -918,7 +922,11 @@ def verdict(
 
     `eyes`: those that have looked at its pictures already.
     """
-    trace = read(endpoint, exchanges, prefix)
+    return _verdict(Reader(endpoint, prefix), exchanges, stopped, eyes)
+
+
+def _verdict(reader: Reader, exchanges: tuple[Exchange, ...], stopped: str, eyes: Eyes | None) -> Verdict:
+    endpoint, trace = reader.endpoint, reader.read(exchanges)
     look(trace, eyes)
     found = tuple(_with_replay(trace, exchanges, one) for one in judge(trace))
     if not stopped and not any(one.severity is Severity.VIOLATION for one in found):

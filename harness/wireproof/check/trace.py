@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from wireproof.lifecycle import Status, is_final
@@ -17,6 +18,8 @@ from wireproof.wire import replies, requests
 from wireproof.wire.bodies import collect
 from wireproof.wire.replies import Reading
 from wireproof.wire.requests import Asked, Breach
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ class JobTrace:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        return self.submit.values if self.submit else {}
+        return self.submit.values if self.submit else NOTHING
 
     @property
     def full(self) -> dict[str, Any]:
@@ -154,16 +157,43 @@ class Trace:
     jobs: tuple[JobTrace, ...]
 
 
+@dataclass(slots=True)
+class Reader:
+    """Reads what is said to one endpoint. `prefix`: a path under which the host is reached.
+
+    What has been read once is kept, so that a run that is read again while it grows costs only what is new.
+    """
+
+    endpoint: Endpoint
+    prefix: str = ""
+    _kept: dict[int, tuple[Exchange, Mapping[str, Any] | None, tuple[Seen, ...]]] = field(default_factory=dict)
+
+    def read(self, exchanges: Iterable[Exchange]) -> Trace:
+        """A recording, read by the contract."""
+        return _whole(self, sorted(exchanges, key=lambda e: e.seq))
+
+    def one(self, exchange: Exchange, values: Mapping[str, Any] | None = None) -> tuple[Seen, ...]:
+        """One exchange; `values`: the parameters of the job that it is about, if that is known."""
+        known = self._kept.get(exchange.seq)
+        if known is None or known[0] is not exchange or known[1] is not values:
+            known = exchange, values, tuple(_read(self.endpoint, exchange, self.prefix, values))
+            self._kept[exchange.seq] = known
+        return known[2]
+
+
 def read(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str = "") -> Trace:
     """Read a recording by a contract. `prefix` is a path under which the host was reached."""
-    kept = sorted(exchanges, key=lambda e: e.seq)
-    labels = _labels(endpoint, kept, prefix)
+    return Reader(endpoint, prefix).read(exchanges)
+
+
+def _whole(reader: Reader, kept: list[Exchange]) -> Trace:
+    endpoint, labels = reader.endpoint, _labels(reader, kept)
     jobs: dict[str, JobTrace] = {}
     all_seen: list[Seen] = []
     for exchange in kept:
         label = exchange.job or labels.get(exchange.seq)
         job = jobs.get(label) if label else None
-        for seen in _read(endpoint, exchange, prefix, job):
+        for seen in reader.one(exchange, job.values if job else None):
             all_seen.append(seen)
             if label is None:
                 continue
@@ -196,20 +226,20 @@ def _untangle(jobs: Collection[JobTrace]) -> None:
         job.misled = not told.isdisjoint(ids - {job.id})
 
 
-def _read(endpoint: Endpoint, exchange: Exchange, prefix: str, job: JobTrace | None) -> Iterator[Seen]:
+def _read(endpoint: Endpoint, exchange: Exchange, prefix: str, known: Mapping[str, Any] | None) -> Iterator[Seen]:
     asked_all = requests.recognise(endpoint, exchange.call, prefix) if exchange.operation != "media" else ()
     if not asked_all:
         yield Seen(exchange=exchange, endpoint=endpoint, asked=None, breaches=(), reading=None, values={})
         return
     for asked in asked_all:
         own = asked.operation.does.bills
-        values = asked.values if own or job is None else job.values
+        values = asked.values if own or known is None else known
         reading = replies.read(endpoint, asked.operation, exchange.reply, values) if exchange.reply else None
         breaches = tuple(requests.breaches(endpoint, asked)) if own else ()
         yield Seen(exchange=exchange, endpoint=endpoint, asked=asked, breaches=breaches, reading=reading, values=values)
 
 
-def _labels(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str) -> dict[int, str]:
+def _labels(reader: Reader, exchanges: Iterable[Exchange]) -> dict[int, str]:
     """Which job an unlabelled exchange belongs to, by the ids and addresses on the wire."""
     owner: dict[str, str] = {}
     outputs: dict[str, str] = {}
@@ -220,8 +250,10 @@ def _labels(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str) -> d
         if exchange.call.url in outputs:
             found[exchange.seq] = outputs[exchange.call.url]
             continue
-        for asked in requests.recognise(endpoint, exchange.call, prefix):
-            reading = replies.read(endpoint, asked.operation, exchange.reply, asked.values) if exchange.reply else None
+        for seen in reader.one(exchange):
+            asked, reading = seen.asked, seen.reading
+            if asked is None:
+                continue
             id = asked.job if asked.operation.does.asks else (reading.id if reading and reading.id else asked.job)
             if asked.operation.does.bills and reading and reading.alternative is not None:
                 owner.setdefault(id or f"#{exchange.seq}", f"{id or ''}#{exchange.seq}")

@@ -123,11 +123,15 @@ def _discs(width: int, height: int, dice: bytes) -> Image:
 
     mask = Image.new("1", (width, height))
     for at in range(0, 15, 3):
-        disc = Image.new("1", (width, height))
         x, y = dice[at] * width // 255, dice[at + 1] * height // 255
         radius = (40 + dice[at + 2] // 2) * max(width, height) // 512
+        # Only what the disc covers is turned over: most of a large picture is left alone.
+        left, top = max(0, x - radius), max(0, y - radius)
+        under = mask.crop((left, top, min(width, x + radius + 1), min(height, y + radius + 1)))
+        disc = Image.new("1", under.size)
+        x, y = x - left, y - top
         ImageDraw.Draw(disc).ellipse((x - radius, y - radius, x + radius, y + radius), fill=1)
-        mask = ImageChops.logical_xor(mask, disc)
+        mask.paste(ImageChops.logical_xor(under, disc), (left, top))
     return mask
 
 
