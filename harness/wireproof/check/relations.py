@@ -30,7 +30,19 @@ def changed(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     return values
 
 
-@check(id="OUT008", reads=Trace, trips_on=("seed-ignored", "seed-not-repeatable", "seed-cut", "default-not-applied"))
+@check(
+    id="OUT008",
+    reads=Trace,
+    trips_on=(
+        "seed-ignored",
+        "seed-not-repeatable",
+        "seed-cut",
+        "seed-rounded",
+        "default-not-applied",
+        "prompt-ignored",
+        "input-ignored",
+    ),
+)
 def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
     """Requests that mean the same give the same picture, and another seed gives another one.
 

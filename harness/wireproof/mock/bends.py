@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import io
 import random
+import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -606,6 +607,12 @@ def draw_alike(past: Past, job: Job, seed: int) -> int:
 def draw_from_32_bits(past: Past, job: Job, seed: int) -> int:
     """Only the last 32 bits of the seed count."""
     return seed & 0xFFFFFFFF
+
+
+@_bend("seed")
+def draw_from_a_float(past: Past, job: Job, seed: int) -> int:
+    """A seed counts as a number of single precision: large ones that are near each other are one."""
+    return int(struct.unpack("f", struct.pack("f", seed))[0])
 
 
 @_bend("size")
