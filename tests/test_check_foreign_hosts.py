@@ -134,6 +134,7 @@ BROKEN = [
         errors-as-html: RPL003 content type
         no-key-needed: KEY001 key
         key-cut-taken: KEY001 key
+        key-longer-taken: KEY001 key
         links-swapped: LNK001 address
         v1-picture-called-webp: OUT006 media type
         bad-key-403: RPL004 key -> 403

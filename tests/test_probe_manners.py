@@ -19,7 +19,7 @@ from wireproof.check.trace import read
 from wireproof.generate.strategies import search
 from wireproof.model import Call, Credential, Endpoint, Exchange, Reply, Severity
 from wireproof.probe.sender import Sender
-from wireproof.probe.stories import near_key
+from wireproof.probe.stories import near_keys
 from wireproof.spec.load import resolve
 
 
@@ -42,9 +42,9 @@ def test_a_cookie_is_never_sent_back() -> None:
     assert heard == [None, None]
 
 
-def test_most_of_a_key_is_tried_and_a_word_too_short_to_be_one_is_not() -> None:
-    assert near_key("pd_0123456789") == "pd_012345678"
-    assert near_key("key") is near_key(None) is None
+def test_almost_a_key_is_tried_and_a_word_too_short_to_be_one_is_not() -> None:
+    assert [*near_keys("pd_0123456789").values()] == ["pd_012345678", "pd_01234567899"]
+    assert near_keys("key") == near_keys(None) == {}
 
 
 def test_null_where_nothing_need_stand_is_no_finding_and_another_form_there_a_question() -> None:
@@ -52,6 +52,18 @@ def test_null_where_nothing_need_stand_is_no_finding_and_another_form_there_a_qu
     assert _told(endpoint, "pending", None) == []
     assert _told(endpoint, "pending", {"images": []}) == [Severity.QUESTION]
     assert _told(endpoint, "completed", None) == [Severity.VIOLATION]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [('"completed", "status": "pending"', 1), ('"completed", "new": {"status": "x"}', 0)]
+)
+def test_a_member_that_is_named_twice_is_asked_about(text: str, found: int) -> None:
+    [endpoint] = resolve("pixeldojo/p-image-edit")
+    call = Call("GET", f"{endpoint.provider.servers['api'].url}/api/v1/jobs/job_abcdef", ())
+    reply = Reply(200, (("content-type", "application/json"),), f'{{"jobId": "job_abcdef", "status": {text}}}'.encode())
+    exchange = Exchange(seq=1, at=0.0, took=0.1, operation="status", call=call, reply=reply, credential=Credential.GOOD)
+    told = judge(read(endpoint, [exchange]), [CHECKS["RPL003"]])
+    assert [(one.severity, one.subject) for one in told] == [(Severity.QUESTION, "members named twice")] * found
 
 
 def _told(endpoint: Endpoint, state: str, output: Any) -> list[Severity]:

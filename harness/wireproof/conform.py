@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wireproof.check import again
-from wireproof.check import jobs as _jobs  # noqa: F401  (enters its checks into the table)
+from wireproof.check import jobs as job_checks
 from wireproof.check import outputs as _outputs  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
 from wireproof.check import replies as _replies  # noqa: F401
@@ -525,6 +525,8 @@ def conform(
         counted = driver.bounds.requests is not None or profile == "quick"
         thrifty = calm if near(target) and counted else None
         stage = stage_for(endpoint, target, clock, seed, thrifty)
+        if _hurries(target):
+            stage = _within(stage, job_checks.patience(endpoint, None))
         reader = Reader(endpoint, urlsplit(target.base).path.rstrip("/"))
         stopped, left_out = _drive(reader, target, driver, stage, profile, began)
         stopped = stopped or guard.short
@@ -607,8 +609,8 @@ def _drive(
                     raise
                 left_out.append(f"{step.name}: not done, or not all of it, because {end.why}.")
             _must_be_there(target, driver)
-            if step.opening and _never_ended(reader, driver) >= OPENING:
-                stage = _impatient(stage)
+            if step.opening:
+                stage = _used_to(stage, target, reader.read(driver.exchanges))
         _round_off(reader, target, driver, stage, profile)
     except Stopped as end:
         return ("", [*left_out, f"The rest was left out because {end.why}."]) if end.chosen else (str(end), left_out)
@@ -626,16 +628,26 @@ def _close(stage: Stage) -> Stage:
     return replace(stage, dialogue=replace(stage.dialogue, cadence=hasty))
 
 
-def _never_ended(reader: Reader, driver: Driver) -> int:
-    """How many jobs were followed to their deadline without an end."""
-    trace = reader.read(driver.exchanges)
-    return sum(len([*CHECKS["JOB009"].judge(job)]) for job in trace.jobs)
+def _used_to(stage: Stage, target: Target, trace: Trace) -> Stage:
+    """The stage with jobs followed as long as makes sense at a host whose first jobs are known.
 
-
-def _impatient(stage: Stage) -> Stage:
-    """The stage with jobs given up early, at a host whose jobs are known not to end."""
+    A server of this machine is not waited for much longer than it took before; a host that is paid, or on a clock
+    that costs nothing, gets the contract's time, unless none of its first jobs ended within that.
+    """
     deadline = stage.endpoint.provider.poll.deadline.seconds or 0.0
-    return replace(stage, dialogue=replace(stage.dialogue, deadline=IMPATIENT * deadline))
+    if _hurries(target):
+        return _within(stage, job_checks.patience(stage.endpoint, job_checks.taken(trace)))
+    return _within(stage, IMPATIENT * deadline) if job_checks.stuck(trace) >= OPENING else stage
+
+
+def _hurries(target: Target) -> bool:
+    """Whether it is our time that is spent, and nothing else."""
+    return target.mock is None and not target.paid and near(target)
+
+
+def _within(stage: Stage, seconds: float) -> Stage:
+    """The stage with jobs followed for so long."""
+    return replace(stage, dialogue=replace(stage.dialogue, deadline=seconds, asks_last=True), patience=seconds)
 
 
 def _fitting(profile: str, bounds: Bounds) -> str:
@@ -1014,6 +1026,9 @@ def _notes(trace: Trace, stopped: str) -> Iterator[str]:
     """What could not be told, and what was seen that nobody promised."""
     if stopped:
         yield f"The run ended before its plan was done: {stopped}."
+    left = sum(job_checks.waited(job) > 0 for job in trace.jobs)
+    if left:
+        yield f"Jobs that were accepted and not over when they were asked after for the last time: {left}."
     if not any(job.outcome is not None and job.outcome.value == "failed" for job in trace.jobs):
         yield "No job failed: how a failure is told was not seen."
     yield from _odds(trace)

@@ -757,6 +757,8 @@ class Credential(StrEnum):
     """Well-formed, but nobody's."""
     NEAR = "near"
     """Our own without its last character: nobody's."""
+    BEYOND = "beyond"
+    """Our own with its last character twice: nobody's."""
     OTHER = "other"
     """Somebody else's: good, but not the job's owner."""
     UNTOLD = "untold"

@@ -20,7 +20,7 @@ from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Finding,
 from wireproof.probe import stories
 from wireproof.probe.driver import Driver, Story, Want
 from wireproof.probe.sender import Sender
-from wireproof.probe.stories import Stage, near_key
+from wireproof.probe.stories import Stage, near_keys
 from wireproof.runlog import Digest
 from wireproof.spec.values import spell
 
@@ -245,8 +245,8 @@ def _key(stage: Stage, credential: Credential) -> str | None:
         Credential.OTHER: stage.other_key,
         Credential.MALFORMED: "no-key-at-all",
         Credential.UNKNOWN: spell(auth.pattern or "key_[0-9a-f]{24}", random.Random(f"{stage.seed}:nobody")),
-        Credential.NEAR: near_key(stage.key),
+        **near_keys(stage.key),
         Credential.NONE: None,
     }
-    key = table[credential]
+    key = table.get(credential)
     return str(key) if key is not None else None

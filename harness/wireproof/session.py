@@ -22,7 +22,7 @@ from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary,
 from wireproof.money import Money, parse
 from wireproof.probe.driver import Bounds
 from wireproof.probe.memory import Memory
-from wireproof.probe.stories import near_key
+from wireproof.probe.stories import near_keys
 from wireproof.proxying import Proxy
 from wireproof.recordings import judge as judge_recording
 from wireproof.recordings import read_recording
@@ -66,7 +66,9 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
     """
     watch = watch or Watch()
     targets = [(endpoint, target_of(endpoint, options)) for endpoint in endpoints]
-    keys = [key for _, t in targets if t.mock is None for key in (t.key, t.other_key, near_key(t.key)) if key]
+    keys = [
+        key for _, t in targets if t.mock is None for key in (t.key, t.other_key, *near_keys(t.key).values()) if key
+    ]
     secrets = [Secret(key) for key in keys]
     keep = options.keep_bodies if options.keep_bodies is not None else not any(t.paid for _, t in targets)
     with ExitStack() as stack:

@@ -169,6 +169,13 @@ class SegmindHost:
             return None
         if self.has("key-cut-taken") and key and len(key) > 8 and any(known.startswith(key) for known in self.credits):
             return None
+        if (
+            self.has("key-longer-taken")
+            and key
+            and len(key) > 8
+            and any(key.startswith(known) for known in self.credits)
+        ):
+            return None
         if self.has("status-needs-no-key") and parts[:2] == ["v2", "requests"]:
             return None
         if key is None:

@@ -56,9 +56,13 @@ def _curl(endpoint: Endpoint, exchange: Exchange) -> str:
         Credential.OTHER: f"{auth.env}_2",
     }
     made = curl(exchange.call, env=variables.get(exchange.credential, ""), header=auth.header, prefix=auth.prefix)
-    if exchange.credential is Credential.NEAR and made.startswith("curl "):
-        # Nearly a secret: the shell cuts its last character off, and nobody reads the rest.
-        return f'{made} -H "{auth.header}: {auth.prefix}${{{auth.env}%?}}"'
+    # Nearly a secret: the shell cuts its last character off, or repeats it, and nobody reads the rest.
+    nearly = {
+        Credential.NEAR: f"${{{auth.env}%?}}",
+        Credential.BEYOND: f"${{{auth.env}}}${{{auth.env}#${{{auth.env}%?}}}}",
+    }
+    if exchange.credential in nearly and made.startswith("curl "):
+        return f'{made} -H "{auth.header}: {auth.prefix}{nearly[exchange.credential]}"'
     nobodys = exchange.call.header(auth.header)
     if exchange.credential in (Credential.MALFORMED, Credential.UNKNOWN) and nobodys and made.startswith("curl "):
         # A key that opens nothing is no secret, and without it this would be another question.

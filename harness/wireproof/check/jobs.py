@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
+from statistics import median_high
 
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace, misplaced_word, provocation
@@ -15,6 +16,7 @@ from wireproof.model import (
     Confidence,
     Credential,
     Does,
+    Endpoint,
     Evidence,
     Finding,
     Kind,
@@ -335,29 +337,68 @@ def _known_later(job: JobTrace, seen: Seen) -> bool:
     return any(_is_result(other) and other.reading and other.reading.status is Status.SUCCEEDED for other in job.news)
 
 
-@check(id="JOB009", reads=JobTrace, trips_on=("never-ends",))
-def a_job_ends(job: JobTrace) -> Iterator[Finding]:
+@check(id="JOB009", reads=Trace, trips_on=("never-ends",))
+def a_job_ends(trace: Trace) -> Iterator[Finding]:
     """A job reaches a final state within the time after which the host's own clients give up.
 
-    A job that never ends holds a slot, and keeps a client waiting that cannot know whether it will be billed.
+    A job that never ends holds a slot, and keeps a client waiting that cannot know whether it will be billed. One
+    that is at work many times as long as all the others is a question: it may yet end.
     """
-    deadline = job.endpoint.provider.poll.deadline
-    if not job.taken or job.end is not None or job.submit is None or not job.news:
-        return
-    waited = job.news[-1].exchange.at - job.submit.exchange.at
+    deadline = trace.endpoint.provider.poll.deadline
+    usual = patience(trace.endpoint, taken(trace))
+    for job in trace.jobs:
+        since = waited(job)
+        if job.tangled or job.misled or since < usual * AT_LAST or job.submit is None:
+            continue
+        late = deadline.seconds is not None and since >= deadline.seconds * AT_LAST
+        last = next((w for seen in reversed(job.news) if (w := _words(seen))), "no state")
+        yield finding(
+            f"the job was not over after {since:.0f} s; its last state was {last}",
+            subject="never over",
+            proof=deadline.evidence if late else UNKNOWN,
+            where=deadline.where,
+            evidence=[job.submit.seq, job.news[-1].seq],
+            expected=f"over within {deadline.seconds if late else usual:g} s",
+            actual=last,
+        )
+
+
+AT_LAST = 0.9
+"""The part of a deadline after which a job that is not over was not going to be."""
+PATIENCE, SOON = 30.0, 10.0
+"""Seconds that a job may take, at least: where nothing is known of others, and where others are known to be over."""
+THRICE, MANY = 3.0, 10.0
+"""Times the usual time of the contract, and times what others took."""
+
+
+def patience(endpoint: Endpoint, others: float | None) -> float:
+    """Seconds after which a job that is not over is stuck: not later than the deadline of the contract, and sooner
+    where what others took (seconds; None: none is over) or the contract's usual time say so."""
+    usual = endpoint.timing.queue + endpoint.timing.run
+    enough = max(PATIENCE, THRICE * usual) if others is None else max(SOON, MANY * others)
+    return min(endpoint.provider.poll.deadline.seconds or 600.0, enough)
+
+
+def taken(trace: Trace) -> float | None:
+    """Seconds that a job takes in the middle, of those that are over; None where none is."""
+    known = [job.end[0].exchange.at - job.submit.exchange.at for job in trace.jobs if job.end and job.submit]
+    return median_high(known) if known else None
+
+
+def waited(job: JobTrace) -> float:
+    """Seconds after which a job was still said to be at work; 0 where it is over, or was not asked after more than
+    once."""
     polls = [seen for seen in job.news if seen.operation and seen.operation.does is Does.STATUS]
-    if deadline.seconds is None or waited < deadline.seconds * 0.9 or len(polls) < 2:
-        return
-    last = next((w for seen in reversed(job.news) if (w := _words(seen))), "no state")
-    yield finding(
-        f"the job was not over after {waited:.0f} s; its last state was {last}",
-        subject="never over",
-        proof=deadline.evidence,
-        where=deadline.where,
-        evidence=[job.submit.seq, job.news[-1].seq],
-        expected=f"over within {deadline.seconds:g} s",
-        actual=last,
-    )
+    told = [seen for seen, _ in job.told]
+    if not job.taken or job.end is not None or job.submit is None or len(polls) < 2 or not told:
+        return 0.0
+    return told[-1].exchange.at - job.submit.exchange.at
+
+
+def stuck(trace: Trace) -> int:
+    """How many jobs were followed as long as makes sense, and did not end."""
+    usual = patience(trace.endpoint, taken(trace))
+    return sum(waited(job) >= usual * AT_LAST for job in trace.jobs)
 
 
 @check(id="JOB010", reads=JobTrace, trips_on=("progress-goes-back",))

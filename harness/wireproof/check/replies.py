@@ -29,7 +29,7 @@ from wireproof.spec.values import effective, holds
 from wireproof.wire import bodies
 from wireproof.wire.bodies import MISSING, Fault
 from wireproof.wire.replies import Reading, at, codes
-from wireproof.wire.requests import Breach
+from wireproof.wire.requests import Breach, names_twice
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
 
@@ -40,7 +40,7 @@ PASSING = frozenset(
 
 
 KEYS = frozenset({Kind.NO_KEY, Kind.BAD_KEY})
-NOBODYS = frozenset({Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR})
+NOBODYS = frozenset({Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR, Credential.BEYOND})
 UNFOUND = frozenset({Kind.UNKNOWN_JOB, Kind.GONE})
 STAGED = "staged: "
 """A purpose that begins so names the problem which our own mock was told to answer with."""
@@ -249,7 +249,8 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
     """A JSON reply says that it is JSON, and is.
 
     Clients choose their parser by the content type; an HTML page, or JSON under another name, ends in a
-    parse error that hides the real answer.
+    parse error that hides the real answer. An object that names a member twice is a question: JSON leaves open
+    what it means, and readers differ.
     """
     reading, reply = seen.reading, seen.reply
     if (
@@ -283,6 +284,16 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
             evidence=[seen.seq],
             expected="image/*",
             actual=declared or "none",
+        )
+    if is_json and reading.media == "json" and names_twice(reply.body, reading.body):
+        yield finding(
+            f"{reading.operation.name} answered {reply.status} with an object that names a member twice",
+            subject="members named twice",
+            severity=Severity.QUESTION,
+            where=reading.alternative.where if reading.alternative else reading.operation.where,
+            evidence=[seen.seq],
+            expected="every member once",
+            actual="a member twice: readers take the first, the last, or refuse it",
         )
 
 
@@ -656,7 +667,11 @@ def a_good_key_stays_good(trace: Trace) -> Iterator[Finding]:
 
 
 def _key_words(credential: Credential) -> str:
-    words = {Credential.NONE: "no key", Credential.NEAR: "a key that lacks its last character"}
+    words = {
+        Credential.NONE: "no key",
+        Credential.NEAR: "a key that lacks its last character",
+        Credential.BEYOND: "a key that has one character more",
+    }
     return words.get(credential, f"a key that is {credential.value}")
 
 

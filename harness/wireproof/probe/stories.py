@@ -34,6 +34,8 @@ class Stage:
     other_key: str | None = None
     """A key of another account, where there is one."""
     seed: int = 0
+    patience: float = 120.0
+    """Seconds that a blocking run may take."""
     may_fetch: Callable[[str], bool] = lambda url: True
     """Whether an address that the host hands out may be fetched (without a key)."""
 
@@ -64,7 +66,8 @@ def whole_job(
     said = purpose
     while True:
         paid = ask.operation.does.bills
-        exchange = yield _want(ask, label, said, paid, timeout=120.0 if paid and start.does is Does.RUN else None)
+        blocks = paid and start.does is Does.RUN
+        exchange = yield _want(ask, label, said, paid, timeout=stage.patience if blocks else None)
         known, _ = _heard(stage, known, ask, exchange)
         result = endpoint.doing(Does.RESULT)
         if ask_early and paid and known.accepted and result is not None:
@@ -101,23 +104,25 @@ def _once_more(stage: Stage, known: Known, label: str, times: int) -> Story:
 
 
 def _by_a_stranger(stage: Stage, known: Known, label: str) -> Story:
-    """Status and result of a job that exists, asked for without any key; its status also with most of a key."""
-    near = near_key(stage.key)
+    """Status and result of a job that exists, asked for without any key; its status also with almost a key."""
     for does in (Does.STATUS, Does.RESULT):
         operation = stage.endpoint.doing(does)
         if operation is not None and operation.auth:
             yield ask_after(
                 stage, operation, known.id, label, "asked without a key", known.links, credential=Credential.NONE
             )
-            if near and does is Does.STATUS:
-                said = "asked with a key that lacks its last character"
-                yield ask_after(stage, operation, known.id, label, said, known.links, near, Credential.NEAR)
+            for credential, key in near_keys(stage.key).items() if does is Does.STATUS else ():
+                said = f"asked with a key that {_WRONG[credential]}"
+                yield ask_after(stage, operation, known.id, label, said, known.links, key, credential)
 
 
-def near_key(key: str | None) -> str | None:
-    """A key without its last character, which opens nothing: a host that compares beginnings lets it in. None for one
-    so short that it is no key but a word of somebody's tests."""
-    return key[:-1] if key and len(key) >= SHORTEST_KEY else None
+_WRONG = {Credential.NEAR: "lacks its last character", Credential.BEYOND: "has its last character twice"}
+
+
+def near_keys(key: str | None) -> dict[Credential, str]:
+    """Keys that are almost one and open nothing: a host that compares beginnings lets one of them in. None for a key so
+    short that it is no key but a word of somebody's tests."""
+    return {Credential.NEAR: key[:-1], Credential.BEYOND: key + key[-1]} if key and len(key) >= SHORTEST_KEY else {}
 
 
 SHORTEST_KEY = 12

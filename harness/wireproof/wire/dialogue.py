@@ -102,6 +102,8 @@ class Dialogue:
     cadence: Cadence = contract_cadence
     deadline: float | None = None
     """Seconds after which a job is given up; None: as the contract advises."""
+    asks_last: bool = False
+    """Whether a job is asked after once more when it is given up, however soon that comes after the last time."""
     follow: Callable[[str], bool] = lambda link: True
     """Whether a link that the host hands out may be followed (same host, same key)."""
 
@@ -129,8 +131,10 @@ class Dialogue:
         patience = (
             self.deadline if self.deadline is not None else (self.endpoint.provider.poll.deadline.seconds or 600.0)
         )
-        due = self._due(known)
-        if due > known.started_at + patience:
+        due, last = self._due(known), known.started_at + patience
+        if self.asks_last and due > last and known.not_before <= last and known.polled_at < last:
+            due = last
+        if due > last:
             return Stop("deadline")
         operation = self._doing(Does.STATUS) or self._doing(Does.RESULT)
         return Stop("lost") if operation is None else self._ask(known, operation, max(due, now))
