@@ -19,12 +19,12 @@ from wireproof.check import again
 from wireproof.check import jobs as job_checks
 from wireproof.check import outputs as _outputs  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
-from wireproof.check import replies as _replies  # noqa: F401
+from wireproof.check import replies as reply_checks
 from wireproof.check.cover import cover
 from wireproof.check.media import Decoder, Eyes, from_base64, from_data_uri
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.relations import changed
-from wireproof.check.trace import Reader, Seen, Trace
+from wireproof.check.trace import FOLLOWED, ONCE_MORE, Reader, Seen, Trace
 from wireproof.check.untested import Part, told, untested
 from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
@@ -235,18 +235,17 @@ def plan(
 
 def _relations(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:
     """Two jobs for each metamorphic relation; jobs with the same values serve several relations."""
-    jobs: dict[str, cases.Case] = {}
+    jobs: dict[tuple[str, int], cases.Case] = {}
     seed = endpoint.parameters.get(endpoint.outputs.seed or "")
     for relation in endpoint.outputs.relations:
         touched = {*relation.first, *relation.second}
         # What is asked of another parameter is asked under one fixed seed.
         start = base if seed is None or seed.name in touched else {**base, seed.name: 7}
-        for side, change in (("first", relation.first), ("second", relation.second)):
-            values = changed(start, change)
-            # Two sides that are equal are two jobs; equal sides of two relations are one.
-            twins = changed(start, relation.first) == changed(start, relation.second)
-            name = f"{side if twins else ''}{sorted(values.items(), key=str)}"
-            jobs.setdefault(name, cases.Case(values=values, purpose=f"valid: for a relation, {relation.name}"))
+        first, second = changed(start, relation.first), changed(start, relation.second)
+        # Two sides that are equal are two jobs.
+        for values, copy in ((first, 0), (second, int(first == second))):
+            case = cases.Case(values=values, purpose=f"valid: for a relation, {relation.name}")
+            jobs.setdefault((str(sorted(values.items(), key=str)), copy), case)
     return list(jobs.values())
 
 
@@ -533,6 +532,8 @@ def conform(
         guard.close()
         exchanges = tuple(driver.exchanges)
         _must_have_answered(endpoint, target, exchanges)
+        if not stopped and not left_out:
+            stopped = _nothing_heard(reader.read(exchanges))
         said = _verdict(reader, exchanges, stopped, eyes)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
     chosen = _fitting(profile, driver.bounds)
@@ -603,7 +604,7 @@ def _drive(
         for step in steps:
             began(step)
             try:
-                _carry_out(step, target, driver, _close(stage) if step.opening and target.mock else stage)
+                _carry_out(step, target, driver, _close(stage) if step.opening and target.mock else stage, reader)
             except Stopped as end:
                 if not end.chosen:
                     raise
@@ -674,7 +675,44 @@ def _side_by_side(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return (*steps[:first], whole, *(step for step in steps[first:] if step not in queued))
 
 
-def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage) -> None:
+def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage, reader: Reader) -> None:
+    before = len(driver.exchanges)
+    _told_of(step, target, driver, stage)
+    if step.together == 1:
+        _look_into(reader, target, driver, stage, before)
+
+
+def _look_into(reader: Reader, target: Target, driver: Driver, stage: Stage, before: int) -> None:
+    """What single calls leave open: whether a server error comes again, and what becomes of forbidden jobs."""
+    asked = [seen for one in driver.exchanges[before:] for seen in reader.one(one)]
+    broken = [seen for seen in asked if seen.reply is not None and seen.reply.status >= 500]
+    for seen in broken[:MOST_BROKEN] if not target.paid else ():
+        want = Want(
+            call=seen.exchange.call,
+            at=stage.clock.now(),
+            operation=seen.exchange.operation,
+            purpose=f"{seen.exchange.purpose}{ONCE_MORE}",
+            credential=seen.exchange.credential,
+            paid=seen.operation is not None and seen.operation.does.bills,
+        )
+        driver.run([stories.single(want, stage.clock)])
+    taken = [seen for seen in asked if seen.breaches and seen.accepted and seen.reading and seen.reading.alternative]
+    driver.run(
+        (
+            stories.followed(stage, seen.exchange, seen.operation, seen.values, FOLLOWED)
+            for seen in taken[:MOST_FOLLOWED]
+            if seen.operation is not None and seen.operation.does is Does.SUBMIT
+        ),
+        together=CROWD if near(target) else 8,
+    )
+
+
+MOST_BROKEN, MOST_FOLLOWED = 12, 24
+"""So many server errors of a step are tried again, and so many forbidden jobs followed."""
+
+
+def _told_of(step: Step, target: Target, driver: Driver, stage: Stage) -> None:
+    """Carry out a step as it stands in the plan."""
     if step.name == "forbidden requests" and target.paid:
         _wary(driver, step, stage)
     else:
@@ -794,6 +832,9 @@ class Hunt:
         purpose = case.purpose
         want = Want(call=call, at=self.stage.clock.now(), operation=self.submit.name, purpose=purpose, paid=True)
         exchange = self.driver.ask(want)
+        if exchange.reply is not None and exchange.reply.status >= 500:
+            # A bad moment is not what is hunted.
+            exchange = self.driver.ask(replace(want, purpose=f"{purpose}{ONCE_MORE}"))
         found = judge(self.reader.read([exchange]), _single_checks())
         keys = {one.key for one in found if one.severity is Severity.VIOLATION} - self.known
         if self.hunted is None and keys:
@@ -809,7 +850,7 @@ class Hunt:
 
 def _single_checks() -> list[Any]:
     """The checks that judge one exchange by itself."""
-    return [one for one in CHECKS.values() if one.reads is Seen]
+    return [one for one in CHECKS.values() if one.alone]
 
 
 def _must_be_there(target: Target, driver: Driver) -> None:
@@ -833,7 +874,7 @@ def _wary(driver: Driver, step: Step, stage: Stage) -> None:
 def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage, most: int) -> None:
     """Jobs that are over, at most so many, asked for once more: late but in time, on a clock of ours also too late."""
     endpoint, trace = reader.endpoint, reader.read(driver.exchanges)
-    done = [job for job in trace.jobs if job.taken and job.end and job.id][:most]
+    done = [job for job in trace.jobs if job.taken and job.end and job.id and not job.tangled][:most]
     record = endpoint.provider.retention.record.seconds
     if target.mock is not None and record:
         stage.clock.sleep(record * 0.5)
@@ -858,17 +899,8 @@ def _again(driver: Driver, stage: Stage, done: list[Any], purpose: str) -> None:
                     [stories.single(stories.ask_after(stage, operation, job.id, label, purpose, links), stage.clock)]
                 )
         for exchange in islice(job.media, 1):
-            want = Want(
-                call=exchange.call,
-                at=stage.clock.now(),
-                operation="media",
-                job=label,
-                purpose=purpose,
-                credential=Credential.NONE,
-                output=exchange.output,
-            )
             if "retention" not in purpose:
-                driver.run([stories.single(want, stage.clock)])
+                driver.run([stories.fetched(stage, exchange.call.url, label, exchange.output or 0, purpose)])
 
 
 def _rehearse(reader: Reader, mock: Mock, driver: Driver, stage: Stage) -> None:
@@ -897,6 +929,7 @@ def _rehearse(reader: Reader, mock: Mock, driver: Driver, stage: Stage) -> None:
                 operation=operation.name,
                 purpose=f"staged: {name}",
                 credential=Credential.UNTOLD,
+                provoked=True,
             )
             driver.run([stories.single(want, stage.clock)])
 
@@ -952,6 +985,26 @@ def _verdict(reader: Reader, exchanges: tuple[Exchange, ...], stopped: str, eyes
     )
 
 
+def _nothing_heard(trace: Trace) -> str:
+    """Why a whole run says nothing of jobs: none was taken, or none was seen to end."""
+    starts = [seen for seen in trace.seen if seen.operation and seen.operation.does.bills and _is_fair(seen)]
+    if not any(seen.reading and seen.reading.alternative for seen in starts):
+        told = sorted({str(seen.reply.status) if seen.reply else str(seen.exchange.broke) for seen in starts})
+        return f"could not tell: no job was accepted (answers: {', '.join(told)}), so no job was judged"
+    jobs = [job for job in trace.jobs if job.taken and job.submit in starts and len(job.news) > 1]
+    if jobs and not any(job.end for job in trace.jobs):
+        return f"could not tell: none of {len(jobs)} accepted jobs was seen to end, so nothing delivered was judged"
+    fetched = [exchange for job in trace.jobs for exchange in job.media]
+    if fetched and not any(one.reply is not None and one.reply.status < 300 for one in fetched):
+        return f"could not tell: none of {len(fetched)} pictures could be fetched, so none was judged"
+    return ""
+
+
+def _is_fair(seen: Seen) -> bool:
+    """A request that deserves a good answer: with our key, and within the rules."""
+    return seen.exchange.credential is Credential.GOOD and not seen.breaches and not reply_checks.expected_kinds(seen)
+
+
 def _no_success(trace: Trace) -> str:
     """Why nothing can be said of what is delivered, where jobs were followed to their end and none succeeded."""
     ended = [job for job in trace.jobs if job.taken and job.end is not None]
@@ -1004,7 +1057,7 @@ def _bytes(data: bytes) -> bytes:
 def _with_replay(trace: Trace, exchanges: tuple[Exchange, ...], one: Finding) -> Finding:
     if one.replay:
         return one
-    return replace(one, replay=again.line(trace, one, exchanges, CHECKS[one.check].reads))
+    return replace(one, replay=again.line(trace, one, exchanges, CHECKS[one.check]))
 
 
 def _summary(endpoint: Endpoint, trace: Trace, exchanges: tuple[Exchange, ...], stopped: str) -> Summary:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from wireproof.check.trace import JobTrace, Seen, Trace
+from wireproof.check.registry import Check
+from wireproof.check.trace import JobTrace, Trace
 from wireproof.model import Credential, Endpoint, Exchange, Finding
 from wireproof.secrets import curl
 
@@ -23,19 +24,24 @@ MOST_SAME = 40
 """So often the same question is asked in a row at most."""
 
 
-def line(trace: Trace, finding: Finding, exchanges: Sequence[Exchange], reads: type) -> str:
+def line(trace: Trace, finding: Finding, exchanges: Sequence[Exchange], check: Check) -> str:
     """The line; empty where the finding names no call. It holds no key of ours: keys come from the environment.
 
-    `reads`: what the check was handed. How a job went on is not shown by its last call alone, and of calls that
+    `check`: the one that found it. How a job went on is not shown by its last call alone, and of calls that
     show the same each by itself the smallest does.
     """
     asked = [exchange for exchange in exchanges if exchange.seq in finding.evidence]
     if not asked:
         return ""
-    shown = min(asked, key=lambda one: len(one.call.body) + len(one.call.url)) if reads is Seen else asked[-1]
+    shown = min(asked, key=lambda one: len(one.call.body) + len(one.call.url)) if check.alone else asked[-1]
     endpoint = trace.endpoint
     job = next((job for job in trace.jobs if job.label == shown.job), None)
-    if reads is JobTrace and job is not None and job.submit is not None and shown.operation in endpoint.operations:
+    if (
+        check.reads is JobTrace
+        and job is not None
+        and job.submit is not None
+        and shown.operation in endpoint.operations
+    ):
         told = _story(endpoint, job, shown, exchanges)
         if told:
             return told

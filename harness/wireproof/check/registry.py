@@ -21,6 +21,8 @@ class Check:
     trips_on: tuple[str, ...]
     """Names of the defects that it must hear."""
     judge: Callable[[Any], Iterator[Finding]]
+    alone: bool = False
+    """Whether one exchange shows a finding of it by itself."""
 
     @property
     def promise(self) -> str:
@@ -40,14 +42,16 @@ MOST_SHOWN = 20
 
 
 def check(
-    *, id: str, reads: type, trips_on: tuple[str, ...] = ()
+    *, id: str, reads: type, trips_on: tuple[str, ...] = (), alone: bool | None = None
 ) -> Callable[[Callable[[Any], Iterator[Finding]]], Check]:
-    """Enter a function into the table of checks."""
+    """Enter a function into the table of checks. `alone`: whether one exchange shows a finding by itself; None: if
+    it is handed exchanges."""
 
     def enter(judge: Callable[[Any], Iterator[Finding]]) -> Check:
         if id in CHECKS:
             raise ValueError(f"two checks are called {id}")
-        CHECKS[id] = Check(id, judge.__name__.replace("_", " "), reads, trips_on, judge)
+        single = reads is Seen if alone is None else alone
+        CHECKS[id] = Check(id, judge.__name__.replace("_", " "), reads, trips_on, judge, single)
         return CHECKS[id]
 
     return enter
@@ -71,7 +75,8 @@ OF_ONE_REPLY = frozenset({"JOB001", "JOB005", "LNK001"})
 def _hear(one: Check, trace: Trace) -> Iterator[Finding]:
     if one.reads is Seen:
         for seen in trace.seen:
-            yield from one.judge(seen)
+            if seen.counts:
+                yield from one.judge(seen)
     elif one.reads is JobTrace:
         for job in trace.jobs:
             if not job.tangled and (not job.misled or one.id in OF_ONE_REPLY):

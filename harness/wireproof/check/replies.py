@@ -6,11 +6,13 @@ import codecs
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word, provocation
 from wireproof.generate.cases import ODD
+from wireproof.lifecycle import Status
 from wireproof.model import (
     Confidence,
     Credential,
@@ -104,6 +106,9 @@ def a_status_code_is_one_that_the_contract_lists(seen: Seen) -> Iterator[Finding
         return
     if _asked_early(seen) or expected_kinds(seen) or asks_after_nobody(seen) or _word_of(seen):
         return
+    if seen.exchange.credential is Credential.OTHER and reply.status in (401, 403, 404, 410):
+        # A stranger is turned away; how, nobody says.
+        return
     known = sorted(codes(seen.endpoint, operation))
     listed = bool(seen.endpoint.provider.listed)
     beside = operation.does in (Does.OTHER, Does.ACCOUNT)
@@ -184,7 +189,8 @@ def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
         if not due and at(reading.body, fault.pointer) is None:
             # Null where nothing needs to stand says what leaving it out says.
             continue
-        if not due:
+        if not due or (at(reading.body, fault.pointer) is None and not _is_wanted(shape, fault)):
+            # Null where something may be left out is nearly the same.
             proof: Evidence = UNKNOWN
         elif fault.keyword == "format":
             proof = Evidence(confidence=Confidence.INFERRED)
@@ -199,6 +205,17 @@ def a_body_is_of_its_documented_form(seen: Seen) -> Iterator[Finding]:
             expected=f"the form of {chosen.name}",
             actual=fault.says,
         )
+
+
+def _is_wanted(shape: Shape, fault: Fault) -> bool:
+    """Whether the place of a fault is a member that its object must have, or no member at all."""
+    *above, name = fault.place.split("/")[1:] or [""]
+    if not above or above[-1] != "properties":
+        return True
+    node: Any = shape.schema
+    for step in above[:-1]:
+        node = node[int(step)] if isinstance(node, list) else node.get(step, {})
+    return name in node.get("required", ())
 
 
 def _is_another(shape: Shape, body: object) -> bool:
@@ -378,7 +395,8 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     if reply.status >= 500 and breach is not None and breach.binds:
         # Whatever the number for a bad value is: a fault of the host is not it.
         proof = Evidence()
-    if _looked_up_first(seen):
+    if _looked_up_first(seen) or (seen.passed and reply.status >= 500):
+        # A server error that was gone a moment later says nothing of the request.
         proof = UNKNOWN
     yield finding(
         f"{_about(seen)}: refused with {reply.status} instead of {_codes(proper)}",
@@ -430,9 +448,14 @@ def a_good_status_carries_no_error(seen: Seen) -> Iterator[Finding]:
     opens the file.
     """
     if seen.is_error and seen.reply is not None and seen.asked is not None:
+        fails_so = _provoked(seen) and any(
+            seen.reply.status in p.statuses for p in of_kinds(seen, frozenset({Kind.FAILED, Kind.MODERATED}))
+        )
         yield finding(
             f"{seen.asked.operation.name} answered {seen.reply.status} with the body of an error",
             subject="error in a good status",
+            # A job that was made to fail may be told so; under which of its codes is seldom said.
+            proof=UNKNOWN if fails_so else None,
             where=seen.asked.operation.where,
             evidence=[seen.seq],
             expected="an error status",
@@ -455,7 +478,18 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
         return
     likely = _likely(seen)
     shapes = [p for p in likely if p.shape is not None]
-    if not shapes or len(shapes) < len(likely) or reading.body is MISSING:
+    if not shapes or len(shapes) < len(likely) or (reading.body is MISSING and reply.body):
+        return
+    if reading.body is MISSING:
+        yield finding(
+            f"an error with {reply.status} has an empty body",
+            subject="error body empty",
+            proof=shapes[0].evidence,
+            where=shapes[0].where,
+            evidence=[seen.seq],
+            expected=f"the form of {shapes[0].name}",
+            actual="nothing",
+        )
         return
     results = [(p, bodies.faults(p.shape, reading.body, {}, None)) for p in shapes if p.shape]
     if any(not faults for _, faults in results):
@@ -477,7 +511,8 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
 
 @check(
     id="REQ001",
-    reads=Seen,
+    reads=Trace,
+    alone=True,
     trips_on=(
         "bound-not-enforced",
         "enum-not-enforced",
@@ -486,25 +521,70 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
         "unknown-parameter-taken",
     ),
 )
-def what_the_contract_forbids_is_refused(seen: Seen) -> Iterator[Finding]:
+def what_the_contract_forbids_is_refused(trace: Trace) -> Iterator[Finding]:
     """A request that breaks a documented rule is refused.
 
     A value that is silently accepted is silently changed: the picture is not what was asked for, it is paid
-    for, and nobody is told.
+    for, and nobody is told. A job that is accepted and then fails is no such thing. Where many rules are not
+    applied, one finding tells of all.
     """
-    if not seen.accepted or not seen.breaches or not seen.let_in or seen.is_error or _is_odd(seen):
-        return
-    breach = _gravest(seen.breaches)
-    if _failed_later(seen) or seen.asked is None:
-        return
-    proof = breach.evidence if seen.endpoint.provider.refused_at == "submit" else UNKNOWN
-    yield finding(
-        f"accepted although it breaks a rule: {breach.says}",
-        subject=f"{breach.parameter or 'body'}.{breach.rule}",
+    ended = {job.submit.seq: job.outcome for job in trace.jobs if job.submit is not None}
+    taken = [_taken_wrongly(seen, ended.get(seen.seq)) for seen in trace.seen if _is_taken_wrongly(seen)]
+    for name in {seen.asked.operation.name: None for seen in trace.seen if seen.asked}:
+        own = [one for operation, one in taken if operation == name]
+        grave = {one.subject: one for one in own if one.severity is Severity.VIOLATION}
+        if len(grave) < SEVERAL:
+            yield from own
+            continue
+        first = next(iter(grave.values()))
+        yield replace(
+            first,
+            says=f"{name} accepts what breaks {len(grave)} rules: {', '.join(grave)}",
+            subject=f"{name}: several rules",
+            evidence=tuple(seq for one in grave.values() for seq in one.evidence),
+        )
+        yield from (one for one in own if one.subject not in grave)
+
+
+SEVERAL = 5
+"""So many rules that are not applied have one cause."""
+
+
+def _is_taken_wrongly(seen: Seen) -> bool:
+    if seen.asked is None or not seen.accepted or not seen.let_in or seen.is_error or _is_odd(seen):
+        return False
+    if seen.breaches:
+        return not _failed_later(seen)
+    made = seen.reading is not None and seen.reading.alternative is not None
+    return made and seen.asked.operation.does.bills and expected_kinds(seen) == frozenset({Kind.UNKNOWN_MODEL})
+
+
+def _taken_wrongly(seen: Seen, outcome: Status | None) -> tuple[str, Finding]:
+    """The operation that took a forbidden request, and what is to be said of it."""
+    operation = seen.operation
+    assert operation is not None
+    if not seen.breaches:
+        named = of_kinds(seen, frozenset({Kind.UNKNOWN_MODEL}))
+        says, subject = "a job was made for a model that does not exist", "unknown model"
+        proof, where = (named[0].evidence, named[0].where) if named else (UNKNOWN, operation.where)
+    else:
+        breach = _gravest(seen.breaches)
+        says, subject = (
+            f"accepted although it breaks a rule: {breach.says}",
+            f"{breach.parameter or 'body'}.{breach.rule}",
+        )
+        proof = breach.evidence if seen.endpoint.provider.refused_at == "submit" else UNKNOWN
+        where = breach.where
+    if outcome in (Status.FAILED, Status.MODERATED):
+        # Found out late, and not passed off as a success: whether that is late is a question.
+        proof = UNKNOWN
+    return operation.name, finding(
+        says,
+        subject=subject,
         proof=proof,
-        where=breach.where,
+        where=where,
         evidence=[seen.seq],
-        expected="a refusal" + (f" with {_codes(of_kinds(seen, frozenset({Kind.INVALID})))}" if seen.operation else ""),
+        expected="a refusal" + (f" with {_codes(of_kinds(seen, frozenset({Kind.INVALID})))}" if seen.breaches else ""),
         actual=str(seen.reply.status if seen.reply else ""),
     )
 

@@ -7,7 +7,7 @@ HAR file alike: jobs are put together by our own label where there is one and by
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -35,10 +35,17 @@ class Seen:
     """None: no reply, or nothing to read it by."""
     values: Mapping[str, Any]
     """The job's parameters as far as they are known."""
+    passed: bool = False
+    """Whether it was answered with a server error, and otherwise when it was asked once more."""
 
     @property
     def seq(self) -> int:
         return self.exchange.seq
+
+    @property
+    def counts(self) -> bool:
+        """Whether its reply is held to the contract: nothing is promised of what a forbidden request leads to."""
+        return self.exchange.purpose != FOLLOWED
 
     @property
     def reply(self) -> Reply | None:
@@ -181,6 +188,12 @@ class Reader:
         return known[2]
 
 
+FOLLOWED = "what became of a forbidden request"
+"""The purpose of asking after a job that should not have been made."""
+ONCE_MORE = " (asked once more)"
+"""What stands behind the purpose of a call that repeats one which was answered with a server error."""
+
+
 def read(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str = "") -> Trace:
     """Read a recording by a contract. `prefix` is a path under which the host was reached."""
     return Reader(endpoint, prefix).read(exchanges)
@@ -205,7 +218,25 @@ def _whole(reader: Reader, kept: list[Exchange]) -> Trace:
                 if seen.asked.operation.does.bills and (job.submit is None or not job.taken):
                     job.submit = seen
     _untangle(jobs.values())
-    return Trace(endpoint=endpoint, seen=tuple(all_seen), jobs=tuple(jobs.values()))
+    return Trace(endpoint=endpoint, seen=_with_second_answers(all_seen), jobs=tuple(jobs.values()))
+
+
+def _with_second_answers(all_seen: list[Seen]) -> tuple[Seen, ...]:
+    """Calls that met a server error and not a second time, marked so."""
+    better = {
+        seen.exchange.purpose.removesuffix(ONCE_MORE)
+        for seen in all_seen
+        if seen.exchange.purpose.endswith(ONCE_MORE) and seen.reply is not None and seen.reply.status < 500
+    }
+    if not better:
+        return tuple(all_seen)
+    return tuple(
+        replace(seen, passed=True) if seen.exchange.purpose in better and _failed(seen) else seen for seen in all_seen
+    )
+
+
+def _failed(seen: Seen) -> bool:
+    return seen.reply is not None and seen.reply.status >= 500
 
 
 def _untangle(jobs: Collection[JobTrace]) -> None:
@@ -228,6 +259,9 @@ def _untangle(jobs: Collection[JobTrace]) -> None:
 
 def _read(endpoint: Endpoint, exchange: Exchange, prefix: str, known: Mapping[str, Any] | None) -> Iterator[Seen]:
     asked_all = requests.recognise(endpoint, exchange.call, prefix) if exchange.operation != "media" else ()
+    if not asked_all and known is not None and exchange.operation in endpoint.operations:
+        # A link that the host handed out leads wherever it likes; what was asked there is known all the same.
+        asked_all = (Asked(endpoint.operations[exchange.operation], {}),)
     if not asked_all:
         yield Seen(exchange=exchange, endpoint=endpoint, asked=None, breaches=(), reading=None, values={})
         return

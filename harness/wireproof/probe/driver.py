@@ -17,6 +17,7 @@ from wireproof.clock import Clock
 from wireproof.model import Call, Credential, Exchange
 from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sent
+from wireproof.wire.dialogue import retry_after
 
 
 class Sends(Protocol):
@@ -39,7 +40,12 @@ class Want:
     timeout: float | None = None
     paid: bool = False
     """Whether an accepted answer starts paid work."""
+    provoked: bool = False
+    """Whether trouble is what is asked for."""
 
+
+MOST_AGAIN, MOST_WAIT, MOST_HELD = 4, 10.0, 60.0
+"""So often a call that came too fast is made again, after so many seconds at most, and so many in a whole run."""
 
 Story = Generator[Want, Exchange | None, None]
 
@@ -87,11 +93,36 @@ class Driver:
     """What an earlier run has heard, where this one goes on with it."""
     why: str = ""
     """What the network said of the last call that broke."""
+    _held: float = 0.0
+    """Seconds for which it was waited because a host asked for it."""
     _begun: float = 0.0
     _last: float = float("-inf")
 
     def ask(self, want: Want) -> Exchange:
-        """Make one call now, or remember what came of it. Raises Skipped for one that must not be made again."""
+        """Make one call now, or remember what came of it; one that comes too fast for the host is made again when
+        it may come. Raises Skipped for one that must not be made again."""
+        exchange = self._once(want)
+        for attempt in range(MOST_AGAIN):
+            wait = self._told_to_wait(want, exchange, attempt)
+            if wait is None:
+                break
+            # From here on the host is gone about more slowly.
+            self.bounds.gap = min(1.0, max(0.05, 2 * self.bounds.gap))
+            self._held += wait
+            self.clock.sleep(wait)
+            exchange = self._once(want)
+        return exchange
+
+    def _told_to_wait(self, want: Want, exchange: Exchange, attempt: int) -> float | None:
+        """Seconds to wait before a call that was turned away for coming too fast; None for any other, and where it
+        would take too long. Nothing came of such a call, so that a paid one is not paid for twice."""
+        reply = exchange.reply
+        if reply is None or reply.status != 429 or want.provoked:
+            return None
+        wait = retry_after(reply) or 0.5 * 2**attempt
+        return wait if wait <= MOST_WAIT and self._held + wait <= MOST_HELD else None
+
+    def _once(self, want: Want) -> Exchange:
         if self.started is None:
             self._begun = self.clock.now()
             self.started = self._begun - (self.memory.since if self.memory else 0.0)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from wireproof.clock import Clock
 from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Operation, Output
@@ -158,15 +158,52 @@ def _fetch(stage: Stage, known: Known, label: str) -> Story:
     """The pictures themselves, without a key."""
     for i, output in enumerate(known.outputs):
         if _address(output) and stage.may_fetch(str(output.url)):
-            yield Want(
-                call=Call("GET", str(output.url)),
-                at=stage.clock.now(),
-                operation="media",
-                job=label,
-                purpose=f"output {i}",
-                credential=Credential.NONE,
-                output=i,
-            )
+            yield from fetched(stage, str(output.url), label, i, f"output {i}")
+
+
+MOST_HOPS = 3
+"""So many times an output may lead on to another address: stores do, and only then hand out the file."""
+
+
+def fetched(stage: Stage, url: str, label: str, output: int, purpose: str) -> Story:
+    """One output, wherever its address leads on to and may be followed."""
+    for _ in range(1 + MOST_HOPS):
+        exchange = yield Want(
+            call=Call("GET", url),
+            at=stage.clock.now(),
+            operation="media",
+            job=label,
+            purpose=purpose,
+            credential=Credential.NONE,
+            output=output,
+        )
+        further = leads_to(exchange)
+        if further is None or not stage.may_fetch(further):
+            return
+        url = further
+
+
+def leads_to(exchange: Exchange | None) -> str | None:
+    """The address that a reply leads on to; None where it is no such reply."""
+    reply = exchange.reply if exchange else None
+    where = reply.header("location") if reply is not None and reply.status in (301, 302, 303, 307, 308) else None
+    try:
+        return urljoin(exchange.call.url, where) if exchange and where else None
+    except ValueError:
+        return None
+
+
+def followed(stage: Stage, exchange: Exchange, operation: Operation, values: Mapping[str, Any], purpose: str) -> Story:
+    """What becomes of a job that was made by this call, asked until it is over. Its pictures are not fetched."""
+    now = stage.clock.now()
+    known, ask = stage.dialogue.begin("", values, operation, "", now)
+    known, _ = _heard(stage, known, ask, exchange)
+    while known.accepted:
+        step = stage.dialogue.next(known, stage.clock.now())
+        if isinstance(step, Stop) or step.operation.does is not Does.STATUS:
+            return
+        answer = yield Want(call=step.call, at=step.at, operation=step.operation.name, purpose=purpose)
+        known, _ = _heard(stage, known, step, answer)
 
 
 def _address(output: Output) -> bool:
@@ -181,10 +218,18 @@ def shown_to_others(stage: Stage, label: str, values: Mapping[str, Any]) -> Stor
     known, ask = stage.dialogue.begin(label, values, submit, stage.new_id(label), stage.clock.now())
     exchange = yield _want(ask, label, "a job that another account asks after", paid=True)
     known, _ = _heard(stage, known, ask, exchange)
-    if known.accepted:
-        yield ask_after(
-            stage, status, known.id, label, "asked by another account", key=stage.other_key, credential=Credential.OTHER
-        )
+    result = stage.endpoint.doing(Does.RESULT)
+    for operation in (status, result) if known.accepted else ():
+        if operation is not None:
+            yield ask_after(
+                stage,
+                operation,
+                known.id,
+                label,
+                "asked by another account",
+                key=stage.other_key,
+                credential=Credential.OTHER,
+            )
 
 
 def same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
@@ -217,7 +262,6 @@ def without_key(stage: Stage, values: Mapping[str, Any], *, few: bool = False) -
     for operation in stage.endpoint.operations.values():
         if not operation.auth or operation.does in (Does.OTHER, Does.ACCOUNT, Does.UPLOAD):
             continue
-        id = stage.new_id(f"key:{operation.name}")
         for credential, key in (
             (Credential.NONE, None),
             (Credential.MALFORMED, "no-key-at-all"),
@@ -225,6 +269,8 @@ def without_key(stage: Stage, values: Mapping[str, Any], *, few: bool = False) -
         ):
             if few and credential is not Credential.NONE and operation.does is not Does.SUBMIT:
                 continue
+            # An id of its own each: what was let in must not make the next one a repeat.
+            id = stage.new_id(f"key:{operation.name}:{credential.value}")
             call = requests.build(stage.endpoint, operation, stage.base, values=values, job=id, key=key)
             yield Want(
                 call=call,

@@ -6,6 +6,7 @@ loop exists. Times are seconds of whatever clock the shell uses.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -216,6 +217,7 @@ def retry_after(reply: Reply) -> float:
     """The seconds that a Retry-After header asks for; 0 when it asks for none or is no number."""
     text = (reply.header("retry-after") or "").strip()
     try:
-        return min(max(float(text), 0.0), 3600.0)
+        seconds = float(text)
     except ValueError:
         return 0.0
+    return min(max(seconds, 0.0), 3600.0) if math.isfinite(seconds) else 0.0
