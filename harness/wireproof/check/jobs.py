@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from statistics import median_high
+from typing import Any
 
+from wireproof.check.media import distance
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace, misplaced_word, provocation
 from wireproof.lifecycle import Status, is_final, may_follow
@@ -134,6 +136,9 @@ def a_state_comes_with_its_documented_code(job: JobTrace) -> Iterator[Finding]:
     for seen in job.news:
         reading = seen.reading
         word = (reading.word or misplaced_word(seen)) if reading else None
+        if "early" in seen.exchange.purpose:
+            # What the result answers before its time, and with which code, nobody says.
+            continue
         if reading is None or word not in job.endpoint.provider.states or seen.reply is None:
             continue
         proper = [a for a in reading.operation.alternatives if word in a.states]
@@ -273,6 +278,9 @@ def a_job_is_remembered_as_long_as_promised(job: JobTrace) -> Iterator[Finding]:
         if seen.reply is None or seen.reading is None or not seen.let_in:
             continue
         if not _says_unknown(seen) and not _says_nothing(seen):
+            continue
+        if _says_nothing(seen) and any(later.seq > seen.seq for later, _ in job.told):
+            # Nothing yet.
             continue
         if seen.exchange.credential is Credential.OTHER:
             continue
@@ -484,6 +492,62 @@ def _with_reason(seen: Seen, reading: Reading) -> Alternative | None:
         return None
     here = [a for a in reading.operation.alternatives if reading.word in a.states and code in a.statuses]
     return next((a for a in here if a.shape and "job.error" in names(a.shape)), None)
+
+
+@check(id="JOB018", reads=JobTrace, trips_on=("expiry-moves", "picture-changes"))
+def what_is_told_of_a_job_stays(job: JobTrace) -> Iterator[Finding]:
+    """What is told of a job that is over is told again: its outputs, their ids and seeds, and when they expire.
+
+    Whoever reads a result twice, or hands its address on, relies on it. Addresses may be signed anew each time.
+    """
+    for name, what in LASTING.items():
+        told = [(seen, list(map(str, seen.reading.values(name)))) for seen in job.results if seen.reading]
+        told = [(seen, values) for seen, values in told if values and not seen.is_error]
+        if name == "job.expires_at":
+            told = [
+                (seen, [str(v)]) for seen in job.news if seen.reading and (v := seen.reading.value(name)) is not MISSING
+            ]
+        for (before, was), (after, now) in pairwise(told):
+            # Outputs that come one by one are more each time.
+            if was == now or sorted(now)[: len(was)] != sorted(now) and set(was) <= set(now):
+                continue
+            yield _otherwise(job, what, before.seq, after.seq, was, now)
+            break
+    yield from _other_pictures(job)
+
+
+LASTING = {"output.id": "id of an output", "output.seed": "seed", "job.expires_at": "time of expiry"}
+
+
+def _other_pictures(job: JobTrace) -> Iterator[Finding]:
+    """An output that was fetched twice and is two pictures."""
+    first: dict[int, tuple[int, Any]] = {}
+    for (seq, output), picture in sorted(job.pictures.items()):
+        if picture.pixels is None or picture.magic not in ("png", "jpeg", "webp"):
+            continue
+        before, was = first.setdefault(output, (seq, picture))
+        if was.pixels == picture.pixels or (was.thumb and picture.thumb and distance(was.thumb, picture.thumb) < ALIKE):
+            continue
+        yield _otherwise(job, "picture", before, seq, ["one picture"], ["another one"])
+        return
+
+
+def _otherwise(job: JobTrace, what: str, before: int, after: int, was: list[str], now: list[str]) -> Finding:
+    kept = job.endpoint.provider.retention.record
+    return finding(
+        f"the {what} changed after it was told",
+        subject=what,
+        # Nobody says in so many words that it stays, except of the result as a whole.
+        proof=kept.evidence if what == "picture" and kept.seconds is not None else UNKNOWN,
+        where=kept.where if kept.where.file else job.endpoint.outputs.where,
+        evidence=[before, after],
+        expected=", ".join(was)[:120],
+        actual=", ".join(now)[:120],
+    )
+
+
+ALIKE = 0.02
+"""Two pictures whose thumbnails are closer than this may be one picture in two lossy files."""
 
 
 @check(id="JOB015", reads=JobTrace, trips_on=("expired-at-once",))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
-from itertools import pairwise
+from decimal import Decimal, InvalidOperation
+from itertools import pairwise, product
 from typing import Any
 
 from wireproof.check.media import header
@@ -43,7 +43,11 @@ def a_success_delivers_what_was_asked_for(job: JobTrace) -> Iterator[Finding]:
             f"the job succeeded with {found} of {wanted} outputs",
             subject="no outputs" if not found else "too few outputs" if found < wanted else "too many outputs",
             proof=_weaker(
-                _carrier(seen), *([parameter.evidence] if parameter else []), *_still_coming(job, seen, wanted)
+                _carrier(seen),
+                *([parameter.evidence] if parameter else []),
+                *_still_coming(job, seen, wanted),
+                # That one list of a sample holds one picture does not say that there are never more.
+                *([UNKNOWN] if found > wanted and parameter is None else []),
             ),
             where=parameter.where if parameter else job.endpoint.outputs.where,
             evidence=[seen.seq],
@@ -78,24 +82,34 @@ def an_output_can_be_fetched_while_it_is_kept(job: JobTrace) -> Iterator[Finding
     """
     retention = job.endpoint.provider.retention.media
     for exchange in job.media:
-        reply = exchange.reply
-        if reply is None or reply.status < 300:
-            continue
         told = job.results[0].exchange.at if job.results else exchange.at
         age = exchange.at - told
         if retention.seconds is not None and age >= retention.seconds or _shortened(job, age):
             continue
+        answer = _no_output(exchange)
+        if not answer:
+            continue
         proof = retention.evidence if age > 5.0 and retention.seconds is not None else None
         yield finding(
-            f"the picture's address answered {reply.status} {age:.1f} s after it was told",
+            f"the picture's address {answer} {age:.1f} s after it was told",
             subject="picture gone",
             proof=proof,
             where=retention.where if retention.where.file else job.endpoint.outputs.where,
             evidence=[exchange.seq],
             expected="the picture",
-            actual=str(reply.status),
+            actual=str(exchange.reply.status) if exchange.reply else str(exchange.broke),
         )
         return
+
+
+def _no_output(exchange: Exchange) -> str:
+    """What the address of an output did instead of handing it out; empty where it did, or leads on to where it is."""
+    reply = exchange.reply
+    if reply is None:
+        # What breaks off on its way is told by RPL007.
+        return "cannot be reached" if exchange.broke == "refused" else ""
+    leads_on = reply.status in (301, 302, 303, 307, 308) and reply.header("location")
+    return f"answered {reply.status}" if reply.status >= 300 and not leads_on else ""
 
 
 def _shortened(job: JobTrace, age: float) -> bool:
@@ -224,11 +238,22 @@ def _wrong_size(wish: Any, width: int, height: int) -> str:
 
 
 def _nearly(wish: Any, width: int, height: int) -> bool:
-    """Whether a shape is off by so little that a coarser grid explains it: no page states its tolerance."""
-    if (wish.width and wish.height) or wish.ratio is None:
+    """Whether a size or shape is off by so little that a grid explains it: no page states its tolerance."""
+    if wish.width and wish.height:
+        return any(_rounded(wish.width, width, step) and _rounded(wish.height, height, step) for step in GRIDS)
+    if wish.ratio is None:
         return False
     slack = 2 * max(wish.tolerance, Decimal(16) / Decimal(min(width, height)))
     return bool(abs(Decimal(width) / Decimal(height) / wish.ratio - 1) <= slack)
+
+
+GRIDS = (2, 8, 16, 32, 64)
+"""Pixels of the grids on which such models draw."""
+
+
+def _rounded(asked: int, made: int, step: int) -> bool:
+    """Whether a side is the one that was asked for, as far as a grid allows."""
+    return made % step == 0 and abs(made - asked) < step
 
 
 def _what_is_wrong(picture: Any, bad: bool) -> str:
@@ -335,7 +360,7 @@ def a_seed_that_is_told_is_the_one_that_was_asked_for(job: JobTrace) -> Iterator
         return
     for seen in job.results:
         told = seen.reading.value("output.seed") if seen.reading else MISSING
-        if told is MISSING or told is None or str(told) == str(asked):
+        if told is MISSING or told is None or _same_number(told, asked):
             continue
         proof = parameter.proof("default") if parameter.name not in job.values else parameter.evidence
         yield finding(
@@ -350,6 +375,14 @@ def a_seed_that_is_told_is_the_one_that_was_asked_for(job: JobTrace) -> Iterator
         return
 
 
+def _same_number(told: object, asked: object) -> bool:
+    """Whether two seeds are one, however they are written: 7, 7.0 and "7"."""
+    try:
+        return Decimal(str(told)) == Decimal(str(asked))
+    except InvalidOperation:
+        return str(told) == str(asked)
+
+
 @check(id="MON001", reads=JobTrace, trips_on=("charges-more", "wrong-unit"))
 def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
     """Where a host tells what a job cost, it is what the contract's price says.
@@ -361,7 +394,7 @@ def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
         return
     for seen in job.news:
         told = _told_cost(seen.reading)
-        if told is None or told == price.amount or not seen.accepted:
+        if told is None or told == price.amount or not seen.accepted or _is_part(job, seen):
             continue
         if told == 0 and job.outcome in (Status.FAILED, Status.MODERATED):
             continue
@@ -375,6 +408,18 @@ def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
             actual=f"{plain(told)} {price.unit}",
         )
         return
+
+
+def _is_part(job: JobTrace, seen: Seen) -> bool:
+    """Whether a reply tells the costs of some of the outputs only, while others are still made."""
+    reading = seen.reading
+    if reading is None or exact(reading.value("job.cost")) is not None:
+        return False
+    return len(reading.values("output.cost")) < outputs_of(job.endpoint, job.values) and reading.status in (
+        None,
+        Status.QUEUED,
+        Status.RUNNING,
+    )
 
 
 def _told_cost(reading: Any) -> Decimal | None:
@@ -487,6 +532,43 @@ def _first_of_each(job: JobTrace) -> list[tuple[int, Any, str]]:
     return [first[index] for index in sorted(first)]
 
 
+@check(id="OUT012", reads=Trace, trips_on=("quality-ignored",))
+def a_quality_that_is_asked_for_shows(trace: Trace) -> Iterator[Finding]:
+    """A JPEG of a higher quality is compressed less than one of a lower quality.
+
+    Encoders count quality differently, so only far-apart values are compared. One that has no effect is paid for in
+    bytes, or in looks.
+    """
+    name = trace.endpoint.outputs.quality
+    parameter = trace.endpoint.parameters.get(name or "")
+    if parameter is None:
+        return
+    seen = [
+        (Decimal(str(asked)), picture.quality, seq)
+        for job in trace.jobs
+        if not (job.tangled or job.misled) and (asked := job.full.get(parameter.name)) is not None
+        for seq, picture, _ in _pictures(job)
+        if picture.quality is not None and str(asked).isdigit()
+    ]
+    for low, high in product(seen, seen):
+        if high[0] - low[0] < APART or high[1] > low[1]:
+            continue
+        yield finding(
+            f"a JPEG of quality {high[0]} is compressed as much as one of quality {low[0]}, or more",
+            subject="quality",
+            proof=parameter.evidence,
+            where=parameter.where,
+            evidence=sorted({low[2], high[2]}),
+            expected="less compression",
+            actual=f"about {high[1]} and {low[1]} of 100",
+        )
+        return
+
+
+APART = 40
+"""Qualities that differ by so much show in any encoder."""
+
+
 @check(id="MON003", reads=Trace, trips_on=("balance-stands-still",))
 def the_balance_falls_with_every_paid_job(trace: Trace) -> Iterator[Finding]:
     """Where replies tell what is left on the account, it falls as jobs are accepted.
@@ -558,12 +640,13 @@ def the_balance_falls_by_what_jobs_cost(trace: Trace) -> Iterator[Finding]:
     """
     steps = list(_steps(trace))
     odd = [(job, fell, cost) for job, fell, cost in steps if fell != cost]
-    if len(steps) < SPAN or len(odd) < len(steps):
+    if len(steps) < SPAN or not odd:
         return
     _, fell, cost = odd[0]
     price = trace.endpoint.price
+    times = "each of" if len(odd) == len(steps) else "some of"
     yield finding(
-        f"the balance falls by {plain(fell)} for a job that costs {plain(cost)}; it was wrong each of {len(odd)} times",
+        f"the balance fell by {plain(fell)} for a job of {plain(cost)}; it was wrong {times} {len(steps)} times",
         subject="balance and cost",
         severity=Severity.QUESTION,
         where=price.where if price else trace.endpoint.where,

@@ -23,6 +23,7 @@ from wireproof.model import (
     Kind,
     Means,
     Problem,
+    Reply,
     Severity,
     Shape,
     Where,
@@ -134,9 +135,13 @@ def _listed(seen: Seen, listed: bool) -> Evidence:
 
 def _fails_so(seen: Seen) -> bool:
     """Whether a job that was made to fail is answered with the code that its host documents for failures elsewhere."""
+    return _provoked(seen) and seen.reply is not None and seen.reply.status in _failing_codes(seen)
+
+
+def _failing_codes(seen: Seen) -> set[int]:
+    """The codes with which the host documents that a job failed."""
     operations = seen.endpoint.operations.values()
-    codes = {code for op in operations for a in op.alternatives if a.means is Means.FAILED for code in a.statuses}
-    return _provoked(seen) and seen.reply is not None and seen.reply.status in codes
+    return {code for op in operations for a in op.alternatives if a.means is Means.FAILED for code in a.statuses}
 
 
 def asks_after_nobody(seen: Seen) -> bool:
@@ -689,10 +694,17 @@ def _wrongly_refused(seen: Seen) -> bool:
     if seen.accepted or not seen.let_in or expected_kinds(seen) or seen.exchange.credential is Credential.OTHER:
         return False
     proper = of_kinds(seen, frozenset({Kind.INVALID, Kind.UNKNOWN_MODEL}))
+    if seen.asked.operation.does is Does.RUN and reply.status in _failing_codes(seen) and not _named_so(proper, reply):
+        # A job that failed while it was waited for; that it did is told by JOB016.
+        return False
     if not (reply.status in (400, 422) or any(reply.status in p.statuses for p in proper)):
         return False
     other = (*PASSING, Kind.MODERATED, Kind.UNREACHABLE_MEDIA, Kind.CONFLICT)
     return not any(p.kind in other for p in reading.problems[:1]) and not _provoked(seen) and not _is_odd(seen)
+
+
+def _named_so(problems: list[Problem], reply: Reply) -> bool:
+    return any(reply.status in problem.statuses for problem in problems)
 
 
 def _provoked(seen: Seen) -> bool:

@@ -160,12 +160,30 @@ def _named_values(parameter: Parameter) -> Iterator[Choice]:
                 yield Choice(name, schema[bound], f"{name}.{bound}")
         if "minimum" not in schema and "maximum" not in schema:
             yield Choice(name, typical(parameter), f"{name} given")
+        if "integer" in kinds:
+            yield from _inside(name, schema)
     if "array" in kinds:
         yield from _lists(parameter)
     elif kinds == ("string",):
         yield from _texts(parameter)
     if "default" in schema:
         yield Choice(name, schema["default"], f"{name} default given")
+
+
+def _inside(name: str, schema: Mapping[str, Any]) -> Iterator[Choice]:
+    """Whole numbers between the bounds that hosts get wrong: 0, and one that is on nobody's grid."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is None or high is None:
+        return
+    if low < 0 < high:
+        yield Choice(name, 0, f"{name}=0")
+    if ROOMY <= high - low <= VAST and "multipleOf" not in schema:
+        # Another part of the way for each name, so that two sides of a picture are not alike.
+        yield Choice(name, (low + (high - low) * (5 - sum(map(ord, name)) % 5) // 7) | 1, f"{name} inside")
+
+
+ROOMY, VAST = 100, 100_000
+"""A range of so many numbers may hide a grid; one of more is no side of a picture."""
 
 
 def _lists(parameter: Parameter) -> Iterator[Choice]:

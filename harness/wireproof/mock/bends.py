@@ -426,6 +426,15 @@ def say_earlier(
 
 
 @_bend("fact")
+def say_later_each_time(
+    past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...], seconds: float
+) -> Any:
+    """These moments are put off by so much each time that they are said."""
+    hit = name in facts and isinstance(value, Moment) and job is not None
+    return Moment(value.seconds + seconds * past.again(f"put off {name}", job.id)) if hit and job else value
+
+
+@_bend("fact")
 def say_times(
     past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...], factor: str
 ) -> Any:
@@ -601,6 +610,12 @@ def draw_by_chance(past: Past, job: Job, seed: int, *, every: int = 1) -> int:
 def draw_alike(past: Past, job: Job, seed: int) -> int:
     """Every picture is drawn from the same number, whatever the seed."""
     return 1
+
+
+@_bend("seed")
+def draw_anew(past: Past, job: Job, seed: int) -> int:
+    """A picture is another one each time that it is asked for."""
+    return seed + past.again("drawn", job.id) - 1
 
 
 @_bend("seed")

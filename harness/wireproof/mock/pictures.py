@@ -89,9 +89,9 @@ def _encode(image: Image, format: str, quality: int | None) -> bytes:
         case "png":
             image.save(out, "PNG", compress_level=1)
         case "jpeg":
-            image.convert("RGB").save(out, "JPEG", quality=quality or 85)
+            image.convert("RGB").save(out, "JPEG", quality=85 if quality is None else max(1, quality))
         case _:
-            image.convert("RGB").save(out, "WEBP", quality=quality or 80, method=0)
+            image.convert("RGB").save(out, "WEBP", quality=80 if quality is None else quality, method=0)
     return out.getvalue()
 
 
