@@ -329,7 +329,7 @@ class Request:
 
     method: str
     path: str
-    """May hold `{model}`, `{job.id}` and `{account.…}`."""
+    """May hold `{model}` and `{job.id}`."""
     server: str = "api"
     envelope: str = "flat"
     """`none` (no body), `flat` (the parameters are the body), `array` (the body is a list of them)

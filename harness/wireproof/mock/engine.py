@@ -268,7 +268,7 @@ class Mock:
         refusal = self.manners.admit(scene.asked, refusal)
         if refusal:
             return scene.refuse(refusal)
-        account = self.account(name or f"{host.provider.name}:main")
+        scene.account = account = self.account(name or f"{host.provider.name}:main")
         account.settle(scene.now)
         if account.forbidden:
             return scene.refuse(Kind.FORBIDDEN)

@@ -52,7 +52,7 @@ from wireproof.model import (
 )
 from wireproof.spec import reading
 from wireproof.spec.page import Page
-from wireproof.spec.words import places
+from wireproof.spec.words import places, unfilled
 
 OURS = frozenset(
     {"required", "is", "matters", "otherwise", "unique", "calls_out", "random", "says", "evidence", "facts"}
@@ -424,6 +424,9 @@ def _request(page: Page, node: Mapping[str, Any], pointer: str, base: Evidence) 
     server = node.get("server", "api")
     if server not in page.value["servers"]:
         page.wrong(f"{pointer}/server", f"no server is called {server!r}")
+    for says in unfilled(node.get("path", "/")):
+        page.wrong(f"{pointer}/path", says)
+    policy = node.get("unknown_fields", "unknown")
     return Request(
         method=node.get("method", "GET"),
         path=node.get("path", "/"),
@@ -435,9 +438,12 @@ def _request(page: Page, node: Mapping[str, Any], pointer: str, base: Evidence) 
             for name, field in node.get("fields", {}).items()
         ),
         select=node.get("select", {}),
-        unknown_fields=node.get("unknown_fields", "unknown"),
+        unknown_fields=policy,
         unknown_evidence=page.evidence(
-            node.get("unknown_evidence"), f"{pointer}/unknown_evidence", Evidence(confidence=Confidence.UNKNOWN)
+            node.get("unknown_evidence"),
+            f"{pointer}/unknown_evidence",
+            # What is said is believed as the operation is; what nobody says is believed by nobody.
+            base if policy != "unknown" else Evidence(confidence=Confidence.UNKNOWN),
         ),
     )
 
