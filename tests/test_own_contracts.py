@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from contract_samples import Tree, contract
 from wireproof.conform import conform, embedded
 from wireproof.errors import ContractError
+from wireproof.export import body_schema
 from wireproof.generate import cases, strategies
 from wireproof.mock.engine import Mock
 from wireproof.model import Confidence, Endpoint, Reply, Severity, Shape
@@ -376,3 +378,73 @@ def test_a_bound_far_from_nought_can_be_drawn_from(tmp_path: Path) -> None:
         assert value >= 5000
 
     drawn()
+
+
+# ------------------------------------------------------------------------------------ nested bodies
+
+
+def nested(protocol: Tree, _: Tree) -> None:
+    """`{version: …, input: {…}}`: a constant beside the parameters, in a body that is closed."""
+    refusing(protocol, _)
+    fields = {"version": {"type": "string", "const": "v7", "required": True}}
+    protocol["operations"]["submit"]["request"] |= {"body": "input", "fields": fields, "beside": ["version"]}
+
+
+def test_a_field_stands_beside_a_nested_body_and_is_found_there_again(tmp_path: Path) -> None:
+    endpoint = contract(tmp_path, edit=nested)
+    call = requests.build(endpoint, endpoint.operations["submit"], "http://m", values={"prompt": "a"})
+    assert json.loads(call.body) == {"version": "v7", "input": {"prompt": "a"}}
+    (one,) = requests.recognise(endpoint, call)
+    assert (one.values, one.extra) == ({"version": "v7", "prompt": "a"}, ())
+    assert requests.breaches(endpoint, one) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "broken"),
+    [
+        ({"input": {"prompt": "a"}}, [("version", "required")]),
+        ({"version": "v6", "input": {"prompt": "a"}}, [("version", "const")]),
+        ({"version": "v7", "input": {"prompt": "a", "version": "v7"}}, [("input.version", "unknown")]),
+        ({"version": "v7", "input": {"prompt": "a"}, "prompt": "b"}, [("prompt", "unknown")]),
+        ({"version": "v7"}, [("", "body")]),
+    ],
+)
+def test_what_stands_on_the_wrong_level_of_a_nested_body_is_told(tmp_path: Path, body: Tree, broken: Any) -> None:
+    endpoint = contract(tmp_path, edit=nested)
+    call = requests.build(endpoint, endpoint.operations["submit"], "http://m", body=body)
+    (one,) = requests.recognise(endpoint, call)
+    assert [(breach.parameter, breach.rule) for breach in requests.breaches(endpoint, one)] == broken
+
+
+def test_the_mock_and_the_check_of_a_nested_body_agree(tmp_path: Path) -> None:
+    endpoint = contract(tmp_path, edit=nested)
+    verdict, _ = conform(endpoint, embedded(endpoint))
+    assert [f.key for f in verdict.findings if f.severity is Severity.VIOLATION] == []
+    assert verdict.summary.jobs > 0
+
+
+def test_what_is_exported_of_a_nested_body_takes_what_is_sent(tmp_path: Path) -> None:
+    endpoint = contract(tmp_path, edit=nested)
+    submit = endpoint.operations["submit"]
+    schema = body_schema(endpoint, submit)
+    assert schema is not None
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(json.loads(requests.build(endpoint, submit, "http://m", values={"prompt": "a"}).body))
+    assert not validator.is_valid({"input": {"prompt": "a", "version": "v7"}})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"body": "flat"}, "nothing can stand beside a body that is flat"),
+        ({"beside": ["versoin"]}, "did you mean version?"),
+        ({"beside": ["version"], "fields": {"version": {}, "input": {}}, "body": "version"}, "under version already"),
+        ({"fields": {"prompt": {"type": "string"}}, "beside": ["prompt"]}, "prompt is a parameter, too"),
+    ],
+)
+def test_what_cannot_stand_beside_a_body_is_a_mistake(tmp_path: Path, change: Tree, says: str) -> None:
+    def spoil(protocol: Tree, binding: Tree) -> None:
+        nested(protocol, binding)
+        protocol["operations"]["submit"]["request"] |= change
+
+    assert any(says in mistake.says for mistake in mistakes_of(tmp_path, spoil))

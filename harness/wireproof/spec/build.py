@@ -437,6 +437,7 @@ def _request(page: Page, node: Mapping[str, Any], pointer: str, base: Evidence) 
             parameter(page, name, field, f"{pointer}/fields/{_escape(name)}", base)
             for name, field in node.get("fields", {}).items()
         ),
+        beside=tuple(_beside(page, node, pointer)),
         select=node.get("select", {}),
         unknown_fields=policy,
         unknown_evidence=page.evidence(
@@ -446,6 +447,23 @@ def _request(page: Page, node: Mapping[str, Any], pointer: str, base: Evidence) 
             base if policy != "unknown" else Evidence(confidence=Confidence.UNKNOWN),
         ),
     )
+
+
+def _beside(page: Page, node: Mapping[str, Any], pointer: str) -> Iterator[str]:
+    """The fields that stand beside a nested body."""
+    fields, body = node.get("fields", {}), node.get("body", "none")
+    for i, name in enumerate(node.get("beside", ())):
+        at = f"{pointer}/beside/{i}"
+        if body in ("none", "flat", "array"):
+            page.wrong(
+                at, f"nothing can stand beside a body that is {body}: give the name that the parameters are under"
+            )
+        elif name == body:
+            page.wrong(at, f"the parameters stand under {name} already")
+        elif name not in fields:
+            guess = reading.nearest(name, fields)
+            page.wrong(at, f"no field is called {name!r}" + (f"; did you mean {guess}?" if guess else ""))
+        yield name
 
 
 def _alternative(page: Page, name: str, node: Mapping[str, Any], pointer: str, base: Evidence) -> Alternative:

@@ -131,6 +131,10 @@ def _operation(endpoint: Endpoint, operation: Operation) -> Iterator[Mistake]:
     for field in operation.request.fields:
         if field.canonical:
             yield from _word(endpoint, field.canonical, field.line("is"))
+        if field.name in operation.request.beside and field.name in endpoint.parameters:
+            yield _mistake(
+                field.where, f"{field.name} is a parameter, too: of two values in one request, one needs a name"
+            )
 
 
 def _word(endpoint: Endpoint, word: str, where: Where) -> Iterator[Mistake]:
