@@ -15,7 +15,7 @@ from wireproof.catalogue import pages
 from wireproof.cli import app
 from wireproof.model import Endpoint
 from wireproof.spec.load import KINDS, load_all, schema
-from wireproof.spec.words import VOCABULARY
+from wireproof.spec.words import PLACEHOLDERS, VOCABULARY
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -66,53 +66,119 @@ def _row(parameter: Any) -> str:
 
 def language() -> str:
     """The contract language, from its schemas and its vocabulary."""
-    parts = ["# The contract language\n\nGenerated from `specs/schema/*.schema.json` by `make docs`.\n"]
+    parts = [LANGUAGE]
     for kind in KINDS:
         document = schema(kind)
-        parts.append(f"## A {kind} file\n\n{document['title']}.\n\n{_table(document)}\n")
+        title = document["title"].removeprefix("wireproof: ")
+        parts.append(f"## The {kind} file\n\n{title[0].upper()}{title[1:]}.\n")
+        parts += _tables(kind, document, document["$defs"], level=3)
     definitions = schema("protocol")["$defs"]
-    parts.append("## Parts\n")
+    parts.append("## Parts\n\nWhat several places are made of.\n")
     for name in sorted(definitions):
-        parts.append(f"### {name}\n\n{_part(definitions[name])}\n")
+        parts.append(f"### {name}\n")
+        parts += _part(name, definitions[name], definitions)
     words = {**VOCABULARY, "request.<parameter>": "an echo of the request"}
-    rows = "\n".join(f"| `{name}` | {says} |" for name, says in words.items())
-    parts.append(f"## What may stand behind `is`\n\n| value | is |\n|---|---|\n{rows}\n")
+    parts.append(f"## What may stand behind `is`\n\n{_pairs('value', words)}\n")
+    braced = {f"{{{name}}}": says for name, says in PLACEHOLDERS.items()}
+    parts.append(f"## What may stand in a path\n\n{_pairs('placeholder', braced)}\n")
     return "\n".join(parts)
 
 
-def _part(node: Mapping[str, Any]) -> str:
-    says = f"{node['description']}\n\n" if "description" in node else ""
+LANGUAGE = """# The contract language
+
+Generated from `specs/schema/*.schema.json` by `make docs`. A key with a `*` must be given; a key that stands nowhere
+here is a mistake. An object that stands inside another has a table of its own, under the path that leads to it: `[]` is
+each item of a list, `NAME` each entry of a mapping whose keys are names of yours.
+"""
+
+
+def _pairs(what: str, words: Mapping[str, str]) -> str:
+    rows = "\n".join(f"| `{name}` | {says} |" for name, says in words.items())
+    return f"| {what} | is |\n|---|---|\n{rows}"
+
+
+def _part(name: str, node: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """One definition: what it takes, and its keys."""
+    says = [f"{node['description']}\n"] if "description" in node else []
     if "properties" in node:
-        return says + _table(node)
-    tables = [f"As an object:\n\n{_table(one)}" for one in node.get("oneOf", ()) if "properties" in one]
-    return says + "\n\n".join([f"Takes {_takes(node)}.", *tables])
+        return [*says, *_tables(name, node, known, level=4)]
+    return [*says, f"Takes {_takes(node, name)}.\n", *_inner(name, node, known, level=4)]
 
 
-def _table(node: Mapping[str, Any]) -> str:
+def _tables(path: str, node: Mapping[str, Any], known: Mapping[str, Any], level: int) -> list[str]:
+    """The keys of an object, and after them those of every object inside it."""
+    return [f"{_table(path, node, known)}\n", *_inner(path, node, known, level)]
+
+
+def _inner(path: str, node: Mapping[str, Any], known: Mapping[str, Any], level: int) -> list[str]:
+    """Each object inside a node, under a heading of its own."""
+    found: list[str] = []
+    for place, child in _objects(path, node):
+        says = f"{child['description']}\n\n" if "description" in child and place.endswith(("NAME", "[]")) else ""
+        found.append(f"{'#' * level} {place}\n\n{says}{_table(place, child, known)}\n")
+        found += _inner(place, child, known, level)
+    return found
+
+
+def _objects(path: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The objects with keys of their own that stand inside a node: the nearest on each way, with their paths."""
+    inside = [(f"{path}.{key}", child) for key, child in node.get("properties", {}).items()]
+    inside += [(path, one) for union in ("oneOf", "anyOf") for one in node.get(union, ())]
+    for key, step in (("additionalProperties", ".NAME"), ("items", "[]")):
+        if isinstance(node.get(key), Mapping):
+            inside.append((path + step, node[key]))
+    for place, child in inside:
+        if "properties" in child:
+            yield place, child
+        else:
+            yield from _objects(place, child)
+
+
+def _table(path: str, node: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     required = set(node.get("required", ()))
     rows = [
-        f"| `{key}`{' *' if key in required else ''} | {_takes(child)} | {child.get('description', '')} |"
-        for key, child in node["properties"].items()
+        f"| `{key}`{' *' if key in required else ''} | {_takes(child, f'{path}.{key}')} | {_means(child, known)} |"
+        for key, child in node.get("properties", {}).items()
     ]
+    if "properties" in node and isinstance(node.get("additionalProperties"), Mapping):
+        rows.append(f"| any other name | {_takes(node['additionalProperties'], f'{path}.NAME')} |  |")
     return "| key | takes | means |\n|---|---|---|\n" + "\n".join(rows)
 
 
-def _takes(node: Mapping[str, Any]) -> str:
+def _means(node: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """What a key means: in its own words, else in those of the part that it is."""
+    if "description" in node:
+        return str(node["description"])
+    if "const" in node:
+        return "What kind of file it is."
+    return str(known.get(str(node.get("$ref", "")).rpartition("/")[2], {}).get("description", ""))
+
+
+def _takes(node: Mapping[str, Any], path: str) -> str:
+    """What may stand at a place: a type, words, or a link to the table of its keys."""
     if "$ref" in node:
-        return f"[{node['$ref'].rpartition('/')[2]}](#{node['$ref'].rpartition('/')[2]})"
+        name = node["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name})"
     if "const" in node:
         return f"`{node['const']}`"
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
     for union in ("oneOf", "anyOf"):
         if union in node:
-            return " or ".join(_takes(one) for one in node[union])
+            return " or ".join(_takes(one, path) for one in node[union])
+    if "properties" in node:
+        return f"[object](#{_anchor(path)})"
     if node.get("type") == "array":
-        return f"list of {_takes(node.get('items', {}))}"
+        return f"list of {_takes(node.get('items', {}), f'{path}[]')}"
     if node.get("type") == "object" and isinstance(node.get("additionalProperties"), Mapping):
-        return f"names to {_takes(node['additionalProperties'])}"
+        return f"names to {_takes(node['additionalProperties'], f'{path}.NAME')}"
     kind = node.get("type", "anything")
     return kind if isinstance(kind, str) else " or ".join(kind)
+
+
+def _anchor(heading: str) -> str:
+    """What a heading is called in the address of its page."""
+    return re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
 
 
 def hosts() -> str:

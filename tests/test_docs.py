@@ -30,10 +30,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 import wireproof
+from wireproof.spec.load import KINDS, schema
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -241,6 +243,30 @@ def generate() -> ModuleType:
 
 def test_the_generated_pages_are_what_the_code_says() -> None:
     assert list(generate().differing()) == [], "make docs writes them anew"
+
+
+def keys_of(node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key that a schema of contracts names, with what stands under it."""
+    yield from node.get("properties", {}).items()
+    inside = [*node.get("properties", {}).values(), *node.get("$defs", {}).values()]
+    inside += [one for union in ("oneOf", "anyOf") for one in node.get(union, ())]
+    inside += [node[step] for step in ("additionalProperties", "items") if isinstance(node.get(step), dict)]
+    for child in inside:
+        yield from keys_of(child)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_of_a_contract_has_its_row_and_its_meaning(kind: str) -> None:
+    rows = {tuple(row.split(" | ", 1)[0].split("`")[1:2]): row for row in language_rows()}
+    for key, node in keys_of(schema(kind)):
+        assert (key,) in rows, key
+        assert {"description", "$ref", "const"} & set(node), f"nothing says what {key} means"
+    assert [row for row in rows.values() if row.endswith("|  |")] == []
+
+
+def language_rows() -> list[str]:
+    page = (DOCS / "language.md").read_text("utf-8")
+    return [line for line in page.splitlines() if line.startswith("| `")]
 
 
 def anchors(page: Path) -> set[str]:

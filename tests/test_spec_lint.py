@@ -267,7 +267,7 @@ MISTAKES: list[tuple[str, str, Callable[[Endpoint], Endpoint], str]] = [
         lambda e: replace(e, price=replace(e.price, billed={})),
         "LINT108",
     ),
-    ("an operation never fails", SEGMIND, lambda e: operation(e, "submit", problems=()), "LINT109"),
+    ("no key is refused", SEGMIND, lambda e: operation(e, "submit", problems=("invalid",)), "LINT109"),
     ("the key is in the path", SEGMIND, key_in_path, "LINT110"),
     ("a sample reply lacks a field", PIXELDOJO, lambda e: reply_without(e, "jobId"), "LINT111"),
     (
@@ -371,6 +371,12 @@ OPEN: list[tuple[str, str, Callable[[Endpoint], Endpoint], str]] = [
         SEGMIND,
         lambda e: parameter(e, "width", {"maximum": 2**53 + 1}),
         "LINT009:segmind/p-image:width.maximum",
+    ),
+    (
+        "a page that is silent about limits and faults",
+        SEGMIND,
+        lambda e: operation(e, "submit", problems=("no_key", "bad_key", "invalid")),
+        "LINT026:segmind:errors:submit",
     ),
     (
         "an endless width",
@@ -503,6 +509,7 @@ def test_a_source_is_old_after_ninety_days(day: date, old: set[str]) -> None:
 
 def test_every_rule_can_be_heard() -> None:
     heard = {f.check for f in lint(list(SHIPPED.values()), DAY)} | {rule for *_, rule in MISTAKES}
+    heard |= {key.partition(":")[0] for *_, key in OPEN}
     assert heard == {rule.id for rule in catalogue()}
 
 

@@ -256,7 +256,8 @@ def body_schema(endpoint: Endpoint, operation: Operation) -> Json | None:
     if request.envelope == "none":
         return None
     known = dict(known_fields(endpoint, operation))
-    inner = _object(known.values(), closed=request.unknown_fields == "refused" and _settled(request.unknown_evidence))
+    closed = request.unknown_fields == "refused" and _settled(request.unknown_evidence)
+    inner = _object((p for name, p in known.items() if name not in request.beside), closed=closed)
     for name, value in request.select.items():
         _fix(inner, name, value, given=name not in known or known[name].default != value)
     branches = [*_irrelevant(endpoint), *(_rule(endpoint, rule) for rule in endpoint.rules if _settled(rule.evidence))]
@@ -272,7 +273,9 @@ def body_schema(endpoint: Endpoint, operation: Operation) -> Json | None:
         return inner
     if request.envelope == "array":
         return {"type": "array", "minItems": 1, "items": inner}
-    return {"type": "object", "required": [request.envelope], "properties": {request.envelope: inner}}
+    outer = _object((known[name] for name in request.beside), closed=closed)
+    required = [request.envelope, *outer.get("required", ())]
+    return {**outer, "required": required, "properties": {**outer["properties"], request.envelope: inner}}
 
 
 def _object(parameters: Iterable[Parameter], *, closed: bool) -> Json:

@@ -329,7 +329,7 @@ class Request:
 
     method: str
     path: str
-    """May hold `{model}`, `{job.id}` and `{account.…}`."""
+    """May hold `{model}` and `{job.id}`."""
     server: str = "api"
     envelope: str = "flat"
     """`none` (no body), `flat` (the parameters are the body), `array` (the body is a list of them)
@@ -338,6 +338,8 @@ class Request:
     """`binding`: the endpoint's parameters travel in it; `none`: only `fields` do."""
     fields: tuple[Parameter, ...] = ()
     """What the protocol itself puts into the body, beside the parameters."""
+    beside: tuple[str, ...] = ()
+    """Names of those `fields` that stand beside the name under which the parameters are nested."""
     select: Mapping[str, Any] = field(default_factory=dict)
     """Parameter values by which this operation is chosen among those of one address."""
     unknown_fields: str = "unknown"

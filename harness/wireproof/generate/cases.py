@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from wireproof.model import Condition, Endpoint, Example, Operation, Parameter, Rule, RuleKind
+from wireproof.spec.numbers import Numbers, numbers, written
 from wireproof.spec.values import Values, effective, holds, same, spell
 
 ABSENT = object()
@@ -72,19 +74,23 @@ def typical(parameter: Parameter) -> Any:
 
 
 def _typical(schema: Mapping[str, Any], name: str) -> Any:
-    for keyword in ("const", "default"):
-        if keyword in schema:
-            return schema[keyword]
+    if "const" in schema:
+        return schema["const"]
+    # Where null is as good as leaving a value out, it is no value to try the others beside.
+    if "default" in schema and (schema["default"] is not None or types(schema) == ("null",)):
+        return schema["default"]
     for keyword in ("examples", "enum"):
         if keyword in schema:
             return schema[keyword][0]
     if "type" not in schema and schema.get("anyOf"):
         return _typical(schema["anyOf"][0], name)
-    kind = types(schema)[0]
+    kind = _real(types(schema))[0]
+    if kind == "null":
+        return None
     if kind == "boolean":
         return False
     if kind in ("integer", "number"):
-        return _number(schema)
+        return written(numbers(schema).typical)
     if kind == "array":
         count = max(1, schema.get("minItems", 1))
         return _items(schema, name, count)
@@ -102,13 +108,6 @@ def _typical(schema: Mapping[str, Any], name: str) -> Any:
     return (text * (schema.get("minLength", 0) // len(text) + 1))[: schema.get("maxLength", 10**6)]
 
 
-def _number(schema: Mapping[str, Any]) -> int:
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None and high is not None:
-        return int((low + high) // 2)
-    return int(low if low is not None else high if high is not None else 1)
-
-
 def types(schema: Mapping[str, Any]) -> tuple[str, ...]:
     """The JSON types that a fragment allows, the preferred one first."""
     given = schema.get("type")
@@ -116,6 +115,11 @@ def types(schema: Mapping[str, Any]) -> tuple[str, ...]:
         value = next(iter(schema.get("enum", [schema.get("const", "")])), "")
         given = "boolean" if isinstance(value, bool) else "integer" if isinstance(value, int) else "string"
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _real(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """The types without null, where there is another."""
+    return tuple(kind for kind in kinds if kind != "null") or kinds
 
 
 # --------------------------------------------------------------------------------- what is allowed
@@ -150,16 +154,12 @@ def _named_values(parameter: Parameter) -> Iterator[Choice]:
         for value in schema["enum"]:
             yield Choice(name, value, f"{name}={_show(value)}")
         return
-    kinds = types(schema)
+    kinds = _real(types(schema))
     if "boolean" in kinds:
         yield Choice(name, True, f"{name}=true")
         yield Choice(name, False, f"{name}=false")
     if "integer" in kinds or "number" in kinds:
-        for bound in ("minimum", "maximum"):
-            if bound in schema:
-                yield Choice(name, schema[bound], f"{name}.{bound}")
-        if "minimum" not in schema and "maximum" not in schema:
-            yield Choice(name, typical(parameter), f"{name} given")
+        yield from _sizes(parameter)
         if "integer" in kinds:
             yield from _inside(name, schema)
     if "array" in kinds:
@@ -168,6 +168,26 @@ def _named_values(parameter: Parameter) -> Iterator[Choice]:
         yield from _texts(parameter)
     if "default" in schema:
         yield Choice(name, schema["default"], f"{name} default given")
+    if "null" in types(schema) and schema.get("default", ABSENT) is not None:
+        yield Choice(name, None, f"{name}=null")
+
+
+LOW, HIGH = ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")
+
+
+def _sizes(parameter: Parameter) -> Iterator[Choice]:
+    """The smallest and the largest number that is allowed, and the one next to the smallest on its grid."""
+    schema, name, known = parameter.schema, parameter.name, numbers(parameter.schema)
+    ends = [*((bound, known.least) for bound in LOW), *((bound, known.most) for bound in HIGH)]
+    for bound, end in ends:
+        if bound in schema and end is not None:
+            yield Choice(name, written(end), f"{name}.{bound}")
+    if not set(schema) & {*LOW, *HIGH}:
+        yield Choice(name, typical(parameter), f"{name} given")
+    if "multipleOf" in schema and known.step is not None:
+        start = known.least if known.least is not None else known.typical
+        if known.holds(start + known.step):
+            yield Choice(name, written(start + known.step), f"{name}.multipleOf")
 
 
 def _inside(name: str, schema: Mapping[str, Any]) -> Iterator[Choice]:
@@ -460,10 +480,7 @@ def _wrong(parameter: Parameter) -> Iterator[tuple[str, Any]]:
         yield f"{name}.const", f"{schema['const']}-other"
     if "enum" in schema:
         yield f"{name}.enum", "no-such-value" if "string" in kinds else 987654321
-    if "minimum" in schema:
-        yield f"{name}.minimum", schema["minimum"] - 1
-    if "maximum" in schema:
-        yield f"{name}.maximum", schema["maximum"] + 1
+    yield from _outside(schema, name)
     if schema.get("minLength"):
         yield f"{name}.minLength", "x" * (schema["minLength"] - 1)
     if "maxLength" in schema:
@@ -475,7 +492,28 @@ def _wrong(parameter: Parameter) -> Iterator[tuple[str, Any]]:
     if "array" in kinds and isinstance(schema.get("items"), Mapping):
         yield f"{name}.items.type", [_other_type(types(schema["items"]))]
     if "integer" in kinds and "number" not in kinds and "string" not in kinds:
-        yield f"{name}.integer", _number(schema) + 0.5
+        yield f"{name}.integer", written(numbers(schema).typical) + 0.5
+
+
+def _outside(schema: Mapping[str, Any], name: str) -> Iterator[tuple[str, Any]]:
+    """Numbers just beyond a bound, on the grid of the others, and one between two places of the grid."""
+    known = numbers(schema)
+    gap = known.step or Fraction(1)
+    for bounds, end, way in ((LOW, known.least, -gap), (HIGH, known.most, gap)):
+        for bound in bounds:
+            if bound in schema:
+                yield f"{name}.{bound}", written(end + way) if end is not None else schema[bound]
+    if "multipleOf" in schema and (off := off_grid(known, types(schema))) is not None:
+        yield f"{name}.multipleOf", written(off)
+
+
+def off_grid(known: Numbers, kinds: tuple[str, ...]) -> Fraction | None:
+    """A number inside the bounds and beside the grid; None where a narrow range, or whole numbers, leave none."""
+    part = Fraction(1) if "number" not in kinds else (known.step or Fraction(1)) / 2
+    free = replace(known, step=None)
+    starts = [start for start in (known.typical, known.least) if start is not None]
+    tried = (start + way for start in starts for way in (part, -part))
+    return next((one for one in tried if free.holds(one) and not known.holds(one)), None)
 
 
 def _items(schema: Mapping[str, Any], name: str, count: int) -> list[Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import hypothesis
@@ -19,6 +21,7 @@ from hypothesis.errors import Flaky
 
 from wireproof.generate import cases
 from wireproof.model import Endpoint, Operation, Parameter, RuleKind
+from wireproof.spec.numbers import numbers, written
 from wireproof.spec.values import effective, matters
 
 T = TypeVar("T")
@@ -53,12 +56,8 @@ def value(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
 def _of_type(kind: str, schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
     if kind == "boolean":
         return st.booleans()
-    if kind == "integer":
-        low, high = schema.get("minimum", -1000), schema.get("maximum", 1000)
-        edges = sorted({edge for edge in (low, low + 1, high - 1, high) if low <= edge <= high})
-        return st.one_of(st.integers(low, high), st.sampled_from(edges))
-    if kind == "number":
-        return st.floats(schema.get("minimum", -1000), schema.get("maximum", 1000), allow_nan=False)
+    if kind in ("integer", "number"):
+        return _numbers(kind, schema)
     if kind == "array":
         low = max(1, schema.get("minItems", 1))
         high = min(schema.get("maxItems", low + 2), low + 11)
@@ -72,6 +71,28 @@ def _of_type(kind: str, schema: Mapping[str, Any], name: str) -> st.SearchStrate
     if kind == "null":
         return st.none()
     return _text(schema, name)
+
+
+REACH = 1000
+"""How far from its other bound, or from nothing, a number is drawn on a side where nothing bounds it."""
+
+
+def _numbers(kind: str, schema: Mapping[str, Any]) -> st.SearchStrategy[int | float]:
+    """Numbers between the bounds, those at the edges more often; on the grid where there is one."""
+    known = numbers({**schema, "type": kind})
+    step = known.step or Fraction(1)
+    low = known.low if known.low is not None else min(-REACH * step, (known.high or 0) - REACH * step)
+    high = known.high if known.high is not None else max(REACH * step, low + REACH * step)
+    if known.step is None:
+        drawn = st.floats(float(low), float(high), allow_nan=False, exclude_min=known.above, exclude_max=known.below)
+        return drawn.filter(lambda value: known.holds(Fraction(value)))
+    ends = replace(known, low=low, high=high)
+    assert ends.least is not None  # there is a grid,
+    assert ends.most is not None  # and both sides are bounded
+    first, last = int(ends.least / step), int(ends.most / step)
+    edges = sorted({edge for edge in (first, first + 1, last - 1, last) if first <= edge <= last})
+    places = st.one_of(st.integers(first, last), st.sampled_from(edges))
+    return places.map(lambda place: written(place * step)) if step != 1 else places
 
 
 def _item(schema: Mapping[str, Any], name: str) -> st.SearchStrategy[Any]:
@@ -154,10 +175,13 @@ def _further(endpoint: Endpoint, parameter: Parameter) -> list[st.SearchStrategy
             )
         )
 
-    if "minimum" in schema:
-        found.append(cased("minimum", st.sampled_from(FAR).map(lambda far: schema["minimum"] - far)))
-    if "maximum" in schema:
-        found.append(cased("maximum", st.sampled_from(FAR).map(lambda far: schema["maximum"] + far)))
+    known = numbers(schema)
+    step = known.step or Fraction(1)
+    for bound, end, way in (("minimum", known.least, -step), ("maximum", known.most, step)):
+        if bound in schema and end is not None:
+            found.append(cased(bound, st.sampled_from(FAR).map(_further_than(end, way))))
+    if "multipleOf" in schema and (off := cases.off_grid(known, cases.types(schema))) is not None:
+        found.append(cased("multipleOf", st.just(written(off))))
     if "enum" in schema and "string" in cases.types(schema):
         found.append(
             cased(
@@ -182,6 +206,10 @@ def _further(endpoint: Endpoint, parameter: Parameter) -> list[st.SearchStrategy
         low = schema.get("minimum", 0)
         found.append(cased("integer", st.sampled_from([0.5, 0.25, 1e-9]).map(lambda part: low + 1 + part)))
     return found
+
+
+def _further_than(end: Fraction, way: Fraction) -> Callable[[int], int | float]:
+    return lambda far: written(end + far * way)
 
 
 def odd(endpoint: Endpoint) -> st.SearchStrategy[cases.Case]:

@@ -268,7 +268,7 @@ class Mock:
         refusal = self.manners.admit(scene.asked, refusal)
         if refusal:
             return scene.refuse(refusal)
-        account = self.account(name or f"{host.provider.name}:main")
+        scene.account = account = self.account(name or f"{host.provider.name}:main")
         account.settle(scene.now)
         if account.forbidden:
             return scene.refuse(Kind.FORBIDDEN)
@@ -594,7 +594,8 @@ def _endpoint(host: Host, asked: Asked) -> Endpoint | None:
 def _has_constants(endpoint: Endpoint, operation: Operation, body: Mapping[str, Any]) -> bool:
     own = endpoint.operations.get(operation.name, operation)
     fields = [*own.request.fields, *endpoint.parameters.values()]
-    return all(body.get(field.name) == field.schema["const"] for field in fields if "const" in field.schema)
+    given = requests.members(own, body)
+    return all(given.get(field.name) == field.schema["const"] for field in fields if "const" in field.schema)
 
 
 def merge(answers: Sequence[Answer]) -> Answer:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from wireproof.lifecycle import Status
 from wireproof.mock.answer import Answer
 from wireproof.mock.faults import Bends
-from wireproof.mock.jobs import Job
+from wireproof.mock.jobs import Account, Job
 from wireproof.mock.moods import Struck
 from wireproof.mock.pictures import content_type
 from wireproof.model import (
@@ -142,6 +142,8 @@ class Scene:
         self.wall = wall
         self.job: Job | None = None
         """The job that is asked after, or that was just taken."""
+        self.account: Account | None = None
+        """Whose call it is, once the key was looked at."""
         self.wait = 30.0
         """Seconds after which a refused caller should come again."""
         self.struck: list[Struck] = []
@@ -335,8 +337,14 @@ class Facts:
         if family == "retry":
             return self._retry(what)
         if name == "account.balance":
-            return self.job.balance if self.job and self.job.balance is not None else MISSING
+            return self._balance()
         return MISSING
+
+    def _balance(self) -> Any:
+        """What is left: as it was when the job was taken, or now where it is about no job."""
+        if self.job is not None:
+            return MISSING if self.job.balance is None else self.job.balance
+        return MISSING if self.scene.account is None else self.scene.account.balance
 
     def _job(self, what: str) -> Any:
         job, asked = self.job, self.scene.asked

@@ -52,7 +52,7 @@ from wireproof.model import (
 )
 from wireproof.spec import reading
 from wireproof.spec.page import Page
-from wireproof.spec.words import places
+from wireproof.spec.words import places, unfilled
 
 OURS = frozenset(
     {"required", "is", "matters", "otherwise", "unique", "calls_out", "random", "says", "evidence", "facts"}
@@ -424,6 +424,9 @@ def _request(page: Page, node: Mapping[str, Any], pointer: str, base: Evidence) 
     server = node.get("server", "api")
     if server not in page.value["servers"]:
         page.wrong(f"{pointer}/server", f"no server is called {server!r}")
+    for says in unfilled(node.get("path", "/")):
+        page.wrong(f"{pointer}/path", says)
+    policy = node.get("unknown_fields", "unknown")
     return Request(
         method=node.get("method", "GET"),
         path=node.get("path", "/"),
@@ -434,12 +437,33 @@ def _request(page: Page, node: Mapping[str, Any], pointer: str, base: Evidence) 
             parameter(page, name, field, f"{pointer}/fields/{_escape(name)}", base)
             for name, field in node.get("fields", {}).items()
         ),
+        beside=tuple(_beside(page, node, pointer)),
         select=node.get("select", {}),
-        unknown_fields=node.get("unknown_fields", "unknown"),
+        unknown_fields=policy,
         unknown_evidence=page.evidence(
-            node.get("unknown_evidence"), f"{pointer}/unknown_evidence", Evidence(confidence=Confidence.UNKNOWN)
+            node.get("unknown_evidence"),
+            f"{pointer}/unknown_evidence",
+            # What is said is believed as the operation is; what nobody says is believed by nobody.
+            base if policy != "unknown" else Evidence(confidence=Confidence.UNKNOWN),
         ),
     )
+
+
+def _beside(page: Page, node: Mapping[str, Any], pointer: str) -> Iterator[str]:
+    """The fields that stand beside a nested body."""
+    fields, body = node.get("fields", {}), node.get("body", "none")
+    for i, name in enumerate(node.get("beside", ())):
+        at = f"{pointer}/beside/{i}"
+        if body in ("none", "flat", "array"):
+            page.wrong(
+                at, f"nothing can stand beside a body that is {body}: give the name that the parameters are under"
+            )
+        elif name == body:
+            page.wrong(at, f"the parameters stand under {name} already")
+        elif name not in fields:
+            guess = reading.nearest(name, fields)
+            page.wrong(at, f"no field is called {name!r}" + (f"; did you mean {guess}?" if guess else ""))
+        yield name
 
 
 def _alternative(page: Page, name: str, node: Mapping[str, Any], pointer: str, base: Evidence) -> Alternative:

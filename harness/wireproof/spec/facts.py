@@ -272,7 +272,7 @@ def _operations(endpoint: Endpoint) -> Iterator[Fact]:
 
         yield replace(fact("offered", True), shown=address, needs=())
         yield fact("address", address)
-        yield fact("body", request.envelope)
+        yield fact("body", ", beside ".join([request.envelope, *request.beside]))
         yield replace(fact("key", operation.auth), shown="needed" if operation.auth else "not needed")
         if request.envelope != "none":
             policy, proof = request.unknown_fields, request.unknown_evidence

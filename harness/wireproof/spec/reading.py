@@ -32,6 +32,7 @@ from ruamel.yaml.events import (
 
 from wireproof.errors import ContractError, Mistake, UsageError
 from wireproof.spec.events import NO_TAGS, NotYaml, events
+from wireproof.spec.numbers import numbers
 
 _parser: Any = importlib.import_module("re._parser")  # its tree is what hypothesis generates by, too
 
@@ -705,7 +706,8 @@ _DATA = frozenset({"const", "default", "enum", "example", "examples"})
 
 
 def check_schema_numbers(schema: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    """The absurd numbers in a JSON Schema fragment: the pointer of each, and what is wrong with it."""
+    """The numbers in a JSON Schema fragment that are absurd, or contradict one another: the pointer of each, and
+    what is wrong with it."""
     match schema:
         case list():
             for place, each in enumerate(schema):
@@ -713,13 +715,34 @@ def check_schema_numbers(schema: Any, pointer: str) -> Iterator[tuple[str, str]]
         case dict():
             for key, value in schema.items():
                 yield from _keyword(key, value, f"{pointer}/{_escaped(key)}")
+            yield from _at_odds(schema, pointer)
+
+
+def _at_odds(schema: Mapping[str, Any], pointer: str) -> Iterator[tuple[str, str]]:
+    """Bounds that leave no value between them."""
+    pairs = [("minLength", "maxLength"), ("minItems", "maxItems")]
+    found = [pair for pair in pairs if all(_is_number(schema.get(key)) for key in pair)]
+    empty: list[tuple[str, ...]] = [pair for pair in found if schema[pair[0]] > schema[pair[1]]]
+    if numbers(schema).is_empty:
+        empty.append(tuple(key for key in _BOUNDS if _is_number(schema.get(key))))
+    for keys in empty:
+        said = [f"{key} is {schema[key]}" for key in keys]
+        which = "both" if len(said) == 2 else "all of them"
+        yield f"{pointer}/{keys[1]}", f"{', '.join(said[:-1])} and {said[-1]}: no value can satisfy {which}"
+
+
+_BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _keyword(key: str, value: Any, pointer: str) -> Iterator[tuple[str, str]]:
     if key in _CHILDREN and isinstance(value, dict):
         for name, child in value.items():
             yield from check_schema_numbers(child, f"{pointer}/{_escaped(name)}")
-    elif key in SIZES and isinstance(value, int | float) and not isinstance(value, bool):
+    elif key in SIZES and _is_number(value):
         if says := _absurd(key, value):
             yield pointer, says
     elif key not in _DATA:

@@ -5,6 +5,7 @@ What no JSON Schema can see: that a name used in one place exists in another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,6 +52,23 @@ VOCABULARY: Mapping[str, str] = {
     "retry.reset_at": "when to try again",
 }
 """Every name that may stand behind `is`, beside `request.<parameter>` (an echo of the request)."""
+
+
+PLACEHOLDERS: Mapping[str, str] = {
+    "model": "the endpoint's slug",
+    "job.id": "the id of the job that is asked after",
+}
+"""Every name that may stand in braces in a path."""
+
+
+def unfilled(path: str) -> Iterator[str]:
+    """What is wrong with the placeholders of a path. A key in an address is told by lint, which says why not."""
+    for name in re.findall(r"\{([^{}]*)\}", path):
+        if name not in (*PLACEHOLDERS, "key"):
+            guess = nearest(name, PLACEHOLDERS)
+            known = " and ".join(f"{{{one}}}" for one in PLACEHOLDERS)
+            hint = f"; did you mean {{{guess}}}?" if guess else f"; {known} can stand here"
+            yield f"nothing is called {{{name}}} in a path{hint}"
 
 
 def check_words(endpoint: Endpoint) -> Iterator[Mistake]:
@@ -113,6 +131,10 @@ def _operation(endpoint: Endpoint, operation: Operation) -> Iterator[Mistake]:
     for field in operation.request.fields:
         if field.canonical:
             yield from _word(endpoint, field.canonical, field.line("is"))
+        if field.name in operation.request.beside and field.name in endpoint.parameters:
+            yield _mistake(
+                field.where, f"{field.name} is a parameter, too: of two values in one request, one needs a name"
+            )
 
 
 def _word(endpoint: Endpoint, word: str, where: Where) -> Iterator[Mistake]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -61,6 +61,8 @@ def _render(
         return spoken(lookup(node["is"], item), node)
     if "const" in node:
         return node["const"]
+    if "anyOf" in node:
+        return _render_either(node, lookup, counts, values, item)
     if "properties" in node:
         return _render_object(node, lookup, counts, values, item)
     if "each" in node:
@@ -74,6 +76,22 @@ def _render(
         inner = _render(node["items"], lookup, counts, values, item) if isinstance(node.get("items"), dict) else MISSING
         return [] if inner is MISSING else [inner]
     return MISSING
+
+
+def _render_either(
+    node: Mapping[str, Any], lookup: Lookup, counts: Mapping[str, int], values: Values, item: int | None
+) -> Any:
+    """The alternative that tells the most of those that come out whole, beside what the place says by itself."""
+    plain = {key: value for key, value in node.items() if key != "anyOf"}
+    own = _render(plain, lookup, counts, values, item)
+    ways = [way for way in node["anyOf"] if _is_there(way, lookup, values, item)]
+    made = [(way, _render(way, lookup, counts, values, item)) for way in ways]
+    made = [(way, body) for way, body in made if body is not MISSING]
+    whole = [(way, body) for way, body in made if _fits(way).is_valid(body)]
+    if not made:
+        return own
+    chosen = max(whole or made[:1], key=lambda pair: len(_read(pair[0], pair[1])))[1]
+    return {**own, **chosen} if isinstance(own, dict) and isinstance(chosen, dict) else chosen
 
 
 def _is_there(node: Mapping[str, Any], lookup: Lookup, values: Values, item: int | None) -> bool:
@@ -122,6 +140,8 @@ def plainest(node: Mapping[str, Any]) -> Any:
             return node[keyword]
     if "enum" in node:
         return node["enum"][0]
+    if "type" not in node and "anyOf" in node:
+        return plainest(node["anyOf"][0])
     kind = node.get("type", "string")
     kind = kind if isinstance(kind, str) else kind[0]
     if kind == "object":
@@ -146,8 +166,12 @@ class Found(NamedTuple):
 
 def collect(shape: Shape, body: Any) -> list[Found]:
     """Every value of the vocabulary that stands in a body, in the order of the shape."""
+    return _read(shape.schema, body)
+
+
+def _read(node: Mapping[str, Any], body: Any) -> list[Found]:
     found: list[Found] = []
-    reader = _readers(shape.schema)
+    reader = _readers(node)
     if reader is not None:
         reader(body, "", None, found)
     return found
@@ -164,6 +188,7 @@ def _reader(node: Mapping[str, Any]) -> _Reader | None:
     items = _reader(inner) if isinstance(inner, dict) else None
     made = [(key, f"/{key}", _reader(child)) for key, child in node.get("properties", {}).items()]
     children = [(key, step, reader) for key, step, reader in made if reader is not None]
+    either = _either(node.get("anyOf", ()))
 
     def read(body: Any, pointer: str, item: int | None, found: list[Found]) -> None:
         if name is not None:
@@ -175,11 +200,32 @@ def _reader(node: Mapping[str, Any]) -> _Reader | None:
         elif items is not None and isinstance(body, list):
             for i, one in enumerate(body):
                 items(one, f"{pointer}/{i}", i if each else item, found)
+        if either is not None:
+            either(body, pointer, item, found)
 
-    return read if name is not None or children or items is not None else None
+    return read if name is not None or children or items is not None or either is not None else None
 
 
 _readers = Once(_reader)
+
+
+def _either(ways: Sequence[Mapping[str, Any]]) -> _Reader | None:
+    """What reads a place that has alternatives: by the one that tells the most of those that the body fits, or
+    of all of them where it fits none."""
+    made = [(way, _reader(way)) for way in ways]
+    if not any(reader for _, reader in made):
+        return None
+
+    def read(body: Any, pointer: str, item: int | None, found: list[Found]) -> None:
+        fitting = [reader for way, reader in made if _fits(way).is_valid(body)] or [reader for _, reader in made]
+        heard: list[list[Found]] = [[] for _ in fitting]
+        for reader, told in zip(fitting, heard, strict=True):
+            if reader is not None:
+                reader(body, pointer, item, told)
+        most: list[Found] = max(heard, key=len)
+        found += most
+
+    return read
 
 
 def names(shape: Shape) -> frozenset[str]:
@@ -191,7 +237,8 @@ def _told(node: Mapping[str, Any]) -> Iterator[str]:
     if "is" in node:
         yield node["is"]
     inner = node.get("items")
-    for child in (*node.get("properties", {}).values(), *([inner] if isinstance(inner, dict) else [])):
+    inside = [inner] if isinstance(inner, dict) else []
+    for child in (*node.get("properties", {}).values(), *inside, *node.get("anyOf", ())):
         yield from _told(child)
 
 
@@ -318,3 +365,11 @@ def pure(node: Mapping[str, Any], values: Values, word: str | None = None) -> di
     if branches:
         plain["allOf"] = branches
     return plain
+
+
+def _compiled(node: Mapping[str, Any]) -> Any:
+    return jsonschema_rs.validator_for(pure(node, {}), validate_formats=True)
+
+
+_fits = Once(_compiled)
+"""What tells whether a body is of a place's form, whatever was asked for; compiled once for each place."""

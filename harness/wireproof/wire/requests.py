@@ -101,12 +101,13 @@ def body_of(operation: Operation, values: Values, job: str, defaults: Values | N
         for name, value in request.select.items():
             if defaults.get(name) != value:
                 parts.setdefault(name, value)
+    outer = {name: parts.pop(name) for name in request.beside if name in parts}
     inner = nest(parts)
     if request.envelope == "flat":
         return inner
     if request.envelope == "array":
         return [inner]
-    return {request.envelope: inner}
+    return {**outer, request.envelope: inner}
 
 
 # ----------------------------------------------------------------------------------- recognising
@@ -233,9 +234,7 @@ def _one(
     endpoint: Endpoint, operations: Sequence[Operation], body: Any, job: str, model: str, element: int | None
 ) -> Asked:
     operation = choose(endpoint, operations, body)
-    inner = body
-    if operation.request.envelope not in ("flat", "array"):
-        inner = body.get(operation.request.envelope) if isinstance(body, dict) else None
+    inner = _inner(operation, body)
     if not isinstance(inner, dict):
         return Asked(
             operation,
@@ -247,7 +246,8 @@ def _one(
             element=element,
         )
     known = dict(known_fields(endpoint, operation))
-    flat = flatten(inner, known)
+    flat = flatten(members(operation, body), known)
+    extra = (*flat.extra, *_misplaced(operation, body, inner))
     brought = next(
         (
             str(flat.values[f.name])
@@ -256,7 +256,33 @@ def _one(
         ),
         job,
     )
-    return Asked(operation, flat.values, flat.extra, flat.blocked, brought, model, body, element=element)
+    return Asked(operation, flat.values, extra, flat.blocked, brought, model, body, element=element)
+
+
+def _inner(operation: Operation, body: Any) -> Any:
+    """Where in a body the parameters stand."""
+    if operation.request.envelope in ("flat", "array"):
+        return body
+    return body.get(operation.request.envelope) if isinstance(body, dict) else None
+
+
+def members(operation: Operation, body: Any) -> dict[str, Any]:
+    """What a body holds where the contract looks for it: the parameters, and what stands beside them."""
+    inner, beside = _inner(operation, body), operation.request.beside
+    if not isinstance(inner, dict):
+        inner = {}
+    if not beside:
+        return inner
+    found = {name: value for name, value in inner.items() if name not in beside}
+    return found | {name: body[name] for name in beside if isinstance(body, dict) and name in body}
+
+
+def _misplaced(operation: Operation, body: Any, inner: Mapping[str, Any]) -> Iterator[str]:
+    """Names on a level of a nested body on which the contract knows nothing of them."""
+    request = operation.request
+    if inner is not body:
+        yield from (name for name in body if name != request.envelope and name not in request.beside)
+        yield from (f"{request.envelope}.{name}" for name in request.beside if name in inner)
 
 
 def known_fields(endpoint: Endpoint, operation: Operation) -> Iterator[tuple[str, Parameter]]:
@@ -278,13 +304,14 @@ def choose(endpoint: Endpoint, operations: Sequence[Operation], body: Any) -> Op
 
 
 def _constants_fit(operation: Operation, body: Mapping[str, Any]) -> bool:
-    return all(body.get(f.name) == f.schema["const"] for f in operation.request.fields if "const" in f.schema)
+    given = members(operation, body)
+    return all(given.get(f.name) == f.schema["const"] for f in operation.request.fields if "const" in f.schema)
 
 
 def _fits(endpoint: Endpoint, operation: Operation, body: Mapping[str, Any]) -> bool:
     if not _constants_fit(operation, body):
         return False
-    full = effective(endpoint, flatten(body, endpoint.parameters).values)
+    full = effective(endpoint, flatten(members(operation, body), endpoint.parameters).values)
     return holds(operation.request.select, full)
 
 

@@ -18,6 +18,7 @@ from wireproof.model import (
     Confidence,
     Endpoint,
     Finding,
+    Kind,
     Means,
     Move,
     Provider,
@@ -244,28 +245,22 @@ def _bodiless(what: str, where: Where) -> Finding:
     )
 
 
-FAMILIES: Mapping[str, tuple[int, int]] = {"4xx": (400, 428), "429": (429, 429), "5xx": (500, 599)}
-
-
 @rule(id="LINT109", severity=VIOLATION)
-def an_operation_without_its_errors(endpoint: Endpoint) -> Iterator[Finding]:
-    """An operation has no refusal (4xx), no rate limit (429) or no fault of the host (5xx) among its replies.
+def a_key_that_nobody_asks_for(endpoint: Endpoint) -> Iterator[Finding]:
+    """An operation wants a key, the host has a problem for a missing or a wrong one, and the operation leaves it out.
 
-    Every host answers all three at times; a client that was written from the contract meets them unprepared.
-    Example: an operation that lists good replies only.
+    The refusal of a key is then taken for a reply that the host has not promised, and no client is told of it.
+    Example: `problems` of a new operation without `no_key`. An operation for everybody says `auth: false`.
     """
     problems = endpoint.provider.problems
+    known = [name for name, problem in problems.items() if problem.kind in (Kind.NO_KEY, Kind.BAD_KEY)]
     for operation in endpoint.operations.values():
-        codes = {c for name in operation.problems if name in problems for c in problems[name].statuses}
-        codes |= {code for one in operation.alternatives for code in one.statuses}
-        missing = [name for name, (low, high) in FAMILIES.items() if not any(low <= c <= high for c in codes)]
-        if missing:
+        if operation.auth and known and not set(known) & set(operation.problems):
             yield found(
-                f"{operation.name} has no reply for {listed(missing)}",
-                subject=f"errors:{operation.name}",
-                where=home(endpoint, operation, "problems", "alternatives"),
-                expected="problems for 4xx, 429 and 5xx",
-                actual=", ".join(map(str, sorted(codes))),
+                f"{operation.name} wants a key and has no reply for a wrong one",
+                subject=f"key:{operation.name}",
+                where=home(endpoint, operation, "problems", "auth"),
+                expected=f"{listed(known)} among its problems, or auth: false",
             )
 
 

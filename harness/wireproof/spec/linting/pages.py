@@ -641,3 +641,30 @@ def a_picture_whose_size_nobody_states(endpoint: Endpoint) -> Iterator[Finding]:
             expected="a width and a height",
             actual="a ratio" if any(size.ratio for size in silent) else "not stated",
         )
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+FAMILIES: Mapping[str, tuple[int, int]] = {"4xx": (400, 428), "429": (429, 429), "5xx": (500, 599)}
+
+
+@rule(id="LINT026", severity=QUESTION)
+def an_operation_without_its_errors(endpoint: Endpoint) -> Iterator[Finding]:
+    """An operation has no refusal (4xx), no rate limit (429) or no fault of the host (5xx) among its replies.
+
+    Every host answers all three at times, whether its page says so or not; a client that was written from the
+    page meets them unprepared. Example: a page that lists good replies only.
+    """
+    problems = endpoint.provider.problems
+    for operation in endpoint.operations.values():
+        codes = {c for name in operation.problems if name in problems for c in problems[name].statuses}
+        codes |= {code for one in operation.alternatives for code in one.statuses}
+        missing = [name for name, (low, high) in FAMILIES.items() if not any(low <= c <= high for c in codes)]
+        if missing:
+            yield found(
+                f"{operation.name} has no reply for {listed(missing)}: what is answered then is not stated",
+                subject=f"errors:{operation.name}",
+                where=home(endpoint, operation, "problems", "alternatives"),
+                expected="problems for 4xx, 429 and 5xx",
+                actual=", ".join(map(str, sorted(codes))),
+            )
