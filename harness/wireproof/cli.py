@@ -107,6 +107,11 @@ def _told(says: str, code: int) -> int:
     return code
 
 
+def _beside(says: str) -> None:
+    """A sentence beside what the command prints."""
+    _told(says, 0)
+
+
 def _unexpected(error: Exception) -> int:
     """Usage errors of the option parser, and whatever nobody thought of: no traceback either way."""
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
@@ -273,7 +278,7 @@ def check(
     kept = _watched(endpoints, options, quiet or as_json)
     if learn is not None:
         session.learn(kept, endpoints, learn)
-        _told(f"what the run answered: {learn}", 0)
+        _beside(f"what the run answered: {learn}")
     run, stale = _without_known(kept, baseline)
     _tell(run, report, as_json, quiet)
     raise typer.Exit(stale or session.exit_code(run, Severity(fail_on.value)))
@@ -304,7 +309,7 @@ def _without_known(run: Run, baseline: Path | None) -> tuple[Run, int]:
     for sentence in applied.stale:
         _told(sentence, 1)
     for finding, entry in applied.accepted:
-        _told(f"accepted until {entry.until}: {finding.key} ({entry.reason})", 0)
+        _beside(f"accepted until {entry.until}: {finding.key} ({entry.reason})")
     return without(run, [finding for finding, _ in applied.accepted]), 1 if applied.stale else 0
 
 
@@ -425,7 +430,15 @@ def proxy(
     from wireproof import session
     from wireproof.model import Severity
 
-    run = session.proxy(_endpoints([spec]), target, port=port, seconds=seconds, report_dir=report_dir, ready=_ready)
+    run = session.proxy(
+        _endpoints([spec]),
+        target,
+        port=port,
+        seconds=seconds,
+        report_dir=report_dir,
+        ready=_ready,
+        trouble=_beside,
+    )
     _tell(run, report, as_json, quiet)
     raise typer.Exit(session.exit_code(run, Severity(fail_on.value)))
 

@@ -25,12 +25,13 @@ from wireproof.probe.memory import Memory
 from wireproof.probe.stories import near_keys
 from wireproof.proxying import Proxy
 from wireproof.recordings import judge as judge_recording
-from wireproof.recordings import read_recording
+from wireproof.recordings import keys_in, read_recording
 from wireproof.replaying import pick
 from wireproof.replaying import replay as replay_finding
 from wireproof.runlog import FILE, RunWriter, atomic_write, load_run
 from wireproof.secrets import Redactor, Secret
 from wireproof.spec.load import resolve
+from wireproof.wire.keys import carried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,6 +378,7 @@ def judge(endpoints: Sequence[Endpoint], recording: Path, report_dir: Path) -> R
         options={},
         specs=spec_hashes(spoken),
         keep_bodies=True,
+        redactor=Redactor(keys_in(endpoints, exchanges)),
     )
     with writer:
         for exchange in exchanges:
@@ -395,13 +397,18 @@ def proxy(
     seconds: float | None,
     report_dir: Path,
     ready: Callable[[str], None],
+    trouble: Callable[[str], None] = lambda line: None,
 ) -> Run:
-    """Serve a proxy until interrupted (or for so long), then judge what went through it.
+    """Serve a proxy until interrupted (or for so long), then judge what went through it. `trouble` is told, in a
+    sentence, what went wrong on our own side.
 
+    A key is learnt from the call that carries it, before anything is kept that it might be echoed in.
     Raises UsageError for a target that is no address, CouldNotTell when nothing went through.
     """
     if urlsplit(target).scheme not in ("http", "https") or not urlsplit(target).hostname:
         raise UsageError(f"--target {target!r} is not an address: write it like https://api.example.com")
+    redactor = Redactor([], own=[urlsplit(target).netloc])
+    providers = {endpoint.provider.name: endpoint.provider for endpoint in endpoints}.values()
     writer = RunWriter.create(
         report_dir,
         command="proxy",
@@ -411,10 +418,17 @@ def proxy(
         options={},
         specs=spec_hashes(endpoints),
         keep_bodies=True,
-        redactor=Redactor([], own=[urlsplit(target).netloc]),
+        redactor=redactor,
     )
     with writer:
-        standing = Proxy(tuple(endpoints), target, port=port, heard=writer.exchange)
+        standing = Proxy(
+            tuple(endpoints),
+            target,
+            port=port,
+            asked=lambda call: redactor.learn(carried(providers, call)),
+            heard=writer.exchange,
+            trouble=lambda line: trouble(redactor.text(line)),
+        )
         _serve(standing, seconds, ready)
         if not standing.exchanges:
             raise CouldNotTell("no call came through the proxy")

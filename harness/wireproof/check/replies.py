@@ -25,8 +25,9 @@ from wireproof.model import (
     Shape,
     Where,
 )
+from wireproof.secrets import repeats
 from wireproof.spec.values import effective, holds
-from wireproof.wire import bodies
+from wireproof.wire import bodies, keys
 from wireproof.wire.bodies import MISSING, Fault
 from wireproof.wire.replies import Reading, at, codes
 from wireproof.wire.requests import Breach, names_twice
@@ -698,6 +699,37 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
             expected=_codes(named) if named else "a refusal",
             actual=str(seen.reply.status),
         )
+
+
+@check(id="KEY003", reads=Seen, trips_on=("echoes-key",))
+def a_reply_does_not_repeat_the_key(seen: Seen) -> Iterator[Finding]:
+    """A reply never repeats the key that it was asked with, neither in its headers nor in its body.
+
+    Replies are logged, shown to users and attached to reports where keys are not: a key that an error echoes leaks
+    with the first person who asks for help. It is looked for whole, plainly and as it stands in addresses, JSON,
+    HTML, base64 and hexadecimal digits; the first or last characters of it are no finding. It is asked as a
+    question: hosts tell callers to keep keys secret, and none promises in words that it does so itself. In a
+    recording that keeps no keys nothing is found, for what is masked in a call and in its reply tells nothing.
+    """
+    reply = seen.reply
+    # What stands for a malformed key is a word of ours, and nobody's secret.
+    if reply is None or seen.exchange.credential is Credential.MALFORMED:
+        return
+    auth = seen.endpoint.provider.auth
+    for key in sorted(keys.presented(seen.endpoint.provider, seen.exchange.call)):
+        headers = "\n".join(f"{name}: {value}" for name, value in reply.headers)
+        for part, said in (("body", reply.body), ("headers", headers)):
+            if repeats(key, said):
+                name = seen.operation.name if seen.operation else seen.exchange.operation or "an address"
+                yield finding(
+                    f"{name} answered {reply.status} with the key of the call in its {part}",
+                    subject=f"key in the {part}",
+                    proof=UNKNOWN,
+                    where=auth.where,
+                    evidence=[seen.seq],
+                    expected="no key",
+                    actual="the whole key",
+                )
 
 
 @check(id="JOB006", reads=Trace, trips_on=("unknown-id-200",))
