@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from wireproof import __version__
-from wireproof.errors import UsageError, WireproofError
+from wireproof.errors import Interrupted, UsageError, WireproofError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from wireproof.model import Endpoint, Run
     from wireproof.session import CheckOptions, Watch
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands. An interrupt is told in a word: left to the library, it ends the process without one."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="wireproof",
     help="What an API does on the wire, put to the proof: contracts, mocks, conformance, load.",
     no_args_is_help=True,
@@ -211,7 +223,8 @@ def check(
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Drive the contract's own server. Costs money.")] = False,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="How much may be spent: 0.50USD, 20credits.", metavar="AMOUNT")
+        str | None,
+        typer.Option("--budget", help="How much may be spent: 0.50USD, '0.50 USD', 20credits.", metavar="AMOUNT"),
     ] = None,
     profile: Annotated[ProfileName, typer.Option("--profile", help="How much is tried.")] = ProfileName.STANDARD,
     seed: Seed = 0,

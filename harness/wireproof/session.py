@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 from wireproof import __version__
 from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan
-from wireproof.errors import CouldNotTell, NoKey, UsageError
+from wireproof.errors import CouldNotTell, Interrupted, NoKey, UsageError
 from wireproof.learning import answers, proposal
 from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint
 from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
-from wireproof.money import Money, parse
+from wireproof.money import Money, parse, plain
 from wireproof.probe.driver import Bounds
 from wireproof.probe.memory import Memory
 from wireproof.probe.stories import near_keys
@@ -63,7 +63,7 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
     """Drive and judge endpoints, keep the run, and give it back as it was kept.
 
     An interrupt (SIGINT, SIGTERM) ends the driving; what was heard until then is judged all the same.
-    Raises UsageError, CouldNotTell (unreachable, no key) and OverBudget.
+    Raises UsageError, CouldNotTell (unreachable, no key), OverBudget, and Interrupted where nothing was heard.
     """
     watch = watch or Watch()
     targets = [(endpoint, target_of(endpoint, options)) for endpoint in endpoints]
@@ -134,6 +134,11 @@ def _all(
         except CouldNotTell as error:
             trouble.append(error)
             verdict = could_not_tell(endpoint, str(error), count - before)
+        except Interrupted:
+            if not count:
+                raise
+            # What was heard of the endpoints before is told all the same.
+            verdict = Verdict(endpoint=endpoint.name, summary=Summary(endpoint=endpoint.name, stopped=INTERRUPTED))
         notes = (*verdict.notes, *_told_before(endpoint, purses))
         writer.verdict(replace(verdict, notes=notes))
         if verdict.summary.stopped == INTERRUPTED:
@@ -234,7 +239,7 @@ def _purses(targets: Sequence[tuple[Endpoint, Target]], options: CheckOptions, s
         if endpoint.price is not None and endpoint.price.unit != budget.unit:
             raise UsageError(
                 f"{endpoint.name} is paid in {endpoint.price.unit}, which a budget of {budget} cannot cover: "
-                f"write it like 10{endpoint.price.unit}"
+                f"write it like {plain(budget.amount)}{endpoint.price.unit}"
             )
     keys = {endpoint.provider.name: fingerprint(endpoint.provider.name, target.key or "") for endpoint, target in paid}
     names = keys if len(keys) == 1 else {**keys, WHOLE: fingerprint(WHOLE, ",".join(sorted(keys.values())))}

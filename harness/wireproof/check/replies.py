@@ -12,6 +12,7 @@ from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word, provocation
 from wireproof.generate.cases import ODD
 from wireproof.model import (
+    GIVEN_UP,
     Confidence,
     Credential,
     Does,
@@ -775,7 +776,7 @@ def an_answer_arrives_whole(seen: Seen) -> Iterator[Finding]:
     and is paid for. One lost reply is the network's; the finding is a question unless it can be repeated.
     """
     name = seen.operation.name if seen.operation else seen.exchange.operation
-    if seen.exchange.broke and name and seen.exchange.broke != "refused":
+    if seen.exchange.broke and name and seen.exchange.broke not in ("refused", GIVEN_UP):
         yield finding(
             f"{name}: no whole answer ({seen.exchange.broke})",
             subject=f"{name} {seen.exchange.broke}",
@@ -820,7 +821,9 @@ def every_documented_operation_works(trace: Trace) -> Iterator[Finding]:
     """
     for operation in trace.endpoint.operations.values():
         tries = [s for s in trace.seen if s.operation and s.operation.name == operation.name and _rightly_asked(s)]
-        bad = [s for s in tries if (s.reply.status >= 500 if s.reply else s.exchange.broke != "timeout")]
+        bad = [
+            s for s in tries if (s.reply.status >= 500 if s.reply else s.exchange.broke not in ("timeout", GIVEN_UP))
+        ]
         if len(bad) < 2 or len(bad) < len(tries):
             continue
         yield finding(
