@@ -9,7 +9,7 @@ import pytest
 
 from wireproof.conform import conform, embedded, plan
 from wireproof.ledger import MemoryLedger
-from wireproof.model import Cover, Endpoint, Exchange, Run, Verdict
+from wireproof.model import Cover, Credential, Endpoint, Exchange, Run, Verdict
 from wireproof.money import Money
 from wireproof.probe.driver import Bounds
 from wireproof.report import formats
@@ -77,4 +77,19 @@ def test_what_a_chosen_bound_leaves_out_is_priced_and_no_failure() -> None:
     verdict, _ = conform(ENDPOINTS[0], embedded(ENDPOINTS[0]), bounds=Bounds(jobs=2))
     assert verdict.summary.stopped == ""
     reasons = {cover.why_not for cover in _missing(verdict)}
-    assert reasons == {"--max-jobs 2 is reached", "is no part of the quick profile"}
+    no_part = "is no part of the quick profile"
+    assert reasons == {"--max-jobs 2 is reached", no_part, f"was done in part; the rest: {no_part}"}
+
+
+def test_a_step_that_was_done_in_part_is_not_said_to_be_left_out() -> None:
+    verdict, exchanges = conform(ENDPOINTS[0], embedded(ENDPOINTS[0]), profile="quick")
+    assert any(one.credential is Credential.NONE and one.operation == "submit" for one in exchanges)
+    (keys,) = [cover for cover in verdict.coverage if (cover.kind, cover.name) == ("step", "keys")]
+    assert keys.why_not == "was done in part; the rest: is no part of the quick profile"
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_a_second_account_that_is_missing_is_named_by_its_variable(endpoint: Endpoint) -> None:
+    verdict, _ = conform(endpoint, replace(embedded(endpoint), other_key=None))
+    (step,) = [cover for cover in verdict.coverage if cover.name.startswith("another account")]
+    assert step.why_not == f"needs the key of a second account, in {endpoint.provider.auth.env}_2"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from wireproof import __version__
-from wireproof.errors import UsageError, WireproofError
+from wireproof.errors import Interrupted, UsageError, WireproofError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from wireproof.model import Endpoint, Run
     from wireproof.session import CheckOptions, Watch
 
+
+class _Commands(typer.core.TyperGroup):
+    """The commands. An interrupt is told in a word: left to the library, it ends the process without one."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="wireproof",
     help="What an API does on the wire, put to the proof: contracts, mocks, conformance, load.",
     no_args_is_help=True,
@@ -105,6 +117,11 @@ def _told(says: str, code: int) -> int:
     for line in says.splitlines() or [""]:
         print(f"wireproof: {printable(line)}", file=sys.stderr)
     return code
+
+
+def _beside(says: str) -> None:
+    """A sentence beside what the command prints."""
+    _told(says, 0)
 
 
 def _unexpected(error: Exception) -> int:
@@ -206,7 +223,8 @@ def check(
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Drive the contract's own server. Costs money.")] = False,
     budget: Annotated[
-        str | None, typer.Option("--budget", help="How much may be spent: 0.50USD, 20credits.", metavar="AMOUNT")
+        str | None,
+        typer.Option("--budget", help="How much may be spent: 0.50USD, '0.50 USD', 20credits.", metavar="AMOUNT"),
     ] = None,
     profile: Annotated[ProfileName, typer.Option("--profile", help="How much is tried.")] = ProfileName.STANDARD,
     seed: Seed = 0,
@@ -273,7 +291,7 @@ def check(
     kept = _watched(endpoints, options, quiet or as_json)
     if learn is not None:
         session.learn(kept, endpoints, learn)
-        _told(f"what the run answered: {learn}", 0)
+        _beside(f"what the run answered: {learn}")
     run, stale = _without_known(kept, baseline)
     _tell(run, report, as_json, quiet)
     raise typer.Exit(stale or session.exit_code(run, Severity(fail_on.value)))
@@ -304,7 +322,7 @@ def _without_known(run: Run, baseline: Path | None) -> tuple[Run, int]:
     for sentence in applied.stale:
         _told(sentence, 1)
     for finding, entry in applied.accepted:
-        _told(f"accepted until {entry.until}: {finding.key} ({entry.reason})", 0)
+        _beside(f"accepted until {entry.until}: {finding.key} ({entry.reason})")
     return without(run, [finding for finding, _ in applied.accepted]), 1 if applied.stale else 0
 
 
@@ -425,7 +443,15 @@ def proxy(
     from wireproof import session
     from wireproof.model import Severity
 
-    run = session.proxy(_endpoints([spec]), target, port=port, seconds=seconds, report_dir=report_dir, ready=_ready)
+    run = session.proxy(
+        _endpoints([spec]),
+        target,
+        port=port,
+        seconds=seconds,
+        report_dir=report_dir,
+        ready=_ready,
+        trouble=_beside,
+    )
     _tell(run, report, as_json, quiet)
     raise typer.Exit(session.exit_code(run, Severity(fail_on.value)))
 

@@ -27,7 +27,7 @@ from wireproof.check.relations import changed
 from wireproof.check.trace import FOLLOWED, ONCE_MORE, Reader, Seen, Trace
 from wireproof.check.untested import Part, told, untested
 from wireproof.clock import Clock, RealClock, SteppedClock
-from wireproof.errors import CouldNotTell, OverBudget, Unreachable
+from wireproof.errors import CouldNotTell, Interrupted, OverBudget, Unreachable
 from wireproof.generate import cases
 from wireproof.ledger import Charge, Ledger, Reservation
 from wireproof.ledger import Stopped as Closed
@@ -86,6 +86,9 @@ SEARCHES: Mapping[str, tuple[int, int, int]] = {
     "thorough": (300, 150, 80),
 }
 """For each profile: how many forbidden, valid and odd requests are drawn, where they cost nothing."""
+
+STRANGERS = "another account"
+"""The step that needs a second account's key."""
 
 INTERRUPTED = "it was interrupted"
 """What a run says that a person ended."""
@@ -224,9 +227,7 @@ def plan(
             _story_step(endpoint, "one id used twice", "twice", base, lambda s: [stories.same_id_twice(s, base)])
         )
     steps.append(
-        _story_step(
-            endpoint, "another account", "strangers", base, lambda s: [stories.shown_to_others(s, "strangers", base)]
-        )
+        _story_step(endpoint, STRANGERS, "strangers", base, lambda s: [stories.shown_to_others(s, "strangers", base)])
     )
     if embedded:
         steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
@@ -494,7 +495,8 @@ def conform(
     """Drive an endpoint and judge it: the verdict, and everything that was said.
 
     `run` names the run in the ledger; `memory` is what an earlier one has heard that was cut off.
-    Raises Unreachable when the target does not answer at all, CouldNotTell when it takes no key of ours.
+    Raises Unreachable when the target does not answer at all, CouldNotTell when it takes no key of ours, Interrupted
+    when a person ends it before the first answer.
     """
     own = target.mock is not None
     clock = clock or (SteppedClock() if own else RealClock())
@@ -555,7 +557,11 @@ def _left_untested(
     made = {one.job.removeprefix(family) if one.job else f"{one.operation}: {one.purpose}" for one in exchanges}
 
     def why(part: Part) -> str:
-        return cut or "was left out" if part.name in meant else f"is no part of the {profile} profile"
+        if part.name not in meant:
+            return f"is no part of the {profile} profile"
+        if part.step == STRANGERS and not target.other_key:
+            return f"needs the key of a second account, in {endpoint.provider.auth.env}_2"
+        return cut or "was left out"
 
     return untested(said.coverage, whole, made, why)
 
@@ -619,7 +625,7 @@ def _drive(
         return str(end), left_out
     except KeyboardInterrupt:
         if not driver.exchanges:
-            raise
+            raise Interrupted("interrupted before anything was answered") from None
         return INTERRUPTED, left_out
     return "", left_out
 
@@ -881,7 +887,7 @@ def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage,
     elif done:
         ended = done[0].end
         over = (ended[0].exchange.at if ended else 0.0) + (driver.started or 0.0)
-        stage.clock.sleep(max(0.0, over + LATE - stage.clock.now()))
+        driver.rest(over + LATE)
     _again(driver, stage, done, "asked again late")
     if target.mock is not None and record:
         stage.clock.sleep(record)

@@ -6,7 +6,8 @@
     ├── CouldNotTell            no verdict is possible                                exit 3
     │   ├── Unreachable         the target does not answer
     │   └── NoKey               no key for a target that wants one
-    └── OverBudget              the next step would spend more than was allowed       exit 4
+    ├── OverBudget              the next step would spend more than was allowed       exit 4
+    └── Interrupted             a person ended it before there was anything to tell   exit 130
 
 Errors carry values, not only text; `str()` of one is fit to be shown to a person.
 """
@@ -90,3 +91,9 @@ class OverBudget(WireproofError):
             f"the budget of {ceiling} {unit} does not cover the next step: "
             f"{spent} spent or reserved, {asked} more needed"
         )
+
+
+class Interrupted(WireproofError):
+    """SIGINT or SIGTERM came before there was anything to tell."""
+
+    exit_code = 130

@@ -767,6 +767,10 @@ class Credential(StrEnum):
     """The recorder cannot say."""
 
 
+GIVEN_UP = "given up"
+"""What broke a call that was not waited for any longer because our own time was over: no fault of the host."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One call and what came of it: the record in the middle that everything is made of."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from wireproof.conform import verdict
 from wireproof.errors import CouldNotTell, UsageError
 from wireproof.model import Call, Credential, Endpoint, Exchange, Reply, Verdict
 from wireproof.runlog import Digest, decode, load_run
-from wireproof.wire import requests
+from wireproof.wire import keys, requests
 
 MOST_BYTES = 512 << 20
 
@@ -112,6 +112,12 @@ def _content(response: Mapping[str, Any]) -> bytes:
     content = response.get("content") or {}
     text = content.get("text") or ""
     return base64.b64decode(text) if content.get("encoding") == "base64" else str(text).encode()
+
+
+def keys_in(endpoints: Iterable[Endpoint], exchanges: Iterable[Exchange]) -> frozenset[str]:
+    """Everything in recorded calls that may be a key: what must not be seen in what is written or told of them."""
+    providers = {endpoint.provider.name: endpoint.provider for endpoint in endpoints}.values()
+    return frozenset(key for exchange in exchanges for key in keys.carried(providers, exchange.call))
 
 
 # ------------------------------------------------------------------------------------------ judging

@@ -12,8 +12,10 @@ import html
 import json
 import re
 import shlex
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -140,15 +142,30 @@ _SHORTEST = 6
 """Shorter pieces of a secret occur by chance; a secret that is itself shorter is looked for whole."""
 
 
-def _needles(keys: Iterable[str]) -> tuple[str, ...]:
+def _needles(keys: Iterable[str], encodings: Iterable[str] = ENCODINGS) -> tuple[str, ...]:
     """Every form of every key, the longest first, so that no form is broken by a part of it."""
     found: set[str] = set()
     for key in filter(None, keys):
-        forms = {form for encode in ENCODINGS.values() for form in encode(key)}
+        forms = {form for name in encodings for form in ENCODINGS[name](key)}
         found |= {form for form in forms if len(form) >= min(_SHORTEST, len(key))}
     # Bodies that are not UTF-8 are searched as Latin-1, where a non-ASCII key looks different.
     found |= {_octets(form).decode("latin-1") for form in found if not form.isascii()}
     return tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+
+def repeats(key: str, data: str | bytes) -> bool:
+    """Whether the whole of a key stands in it, in any form. Its beginning alone may be that of every key of a host."""
+    return _found(_whole(_revealed(key)), data)
+
+
+@lru_cache(maxsize=64)
+def _whole(key: str) -> tuple[str, ...]:
+    return _needles([key], ENCODINGS.keys() - {"ends"})
+
+
+def _found(needles: Iterable[str], data: str | bytes) -> bool:
+    texts = (data,) if isinstance(data, str) else {_octets_as_text(data), data.decode("latin-1")}
+    return any(needle in text for text in texts for needle in needles)
 
 
 # ------------------------------------------------------------------------------------ redaction
@@ -191,14 +208,23 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, own: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
-        self._needles = _needles(map(_revealed, secrets))
+        self._keys: frozenset[str] = frozenset()
+        self._needles: tuple[str, ...] = ()
+        self._guard = threading.Lock()
+        self.learn(secrets)
         self._own = frozenset(map(_host, own))
         self._kept = KEPT_HEADERS | {name.lower() for name in keep}
 
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Mask these, too, in everything that comes from now on. Threads may teach one Redactor."""
+        with self._guard:
+            keys = self._keys | set(map(_revealed, secrets))
+            if keys != self._keys:
+                self._keys, self._needles = keys, _needles(keys)
+
     def shows(self, data: str | bytes) -> bool:
         """Whether a known secret is seen in it, in any form: a host that echoes a key shows it."""
-        texts = (data,) if isinstance(data, str) else (_octets_as_text(data), data.decode("latin-1"))
-        return any(needle in text for text in texts for needle in self._needles)
+        return _found(self._needles, data)
 
     def text(self, text: str) -> str:
         """The text without known secrets and without the query values of foreign addresses."""

@@ -15,22 +15,23 @@ from urllib.parse import urlsplit
 
 from wireproof import __version__
 from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan
-from wireproof.errors import CouldNotTell, NoKey, UsageError
+from wireproof.errors import CouldNotTell, Interrupted, NoKey, UsageError
 from wireproof.learning import answers, proposal
 from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint
 from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
-from wireproof.money import Money, parse
+from wireproof.money import Money, parse, plain
 from wireproof.probe.driver import Bounds
 from wireproof.probe.memory import Memory
 from wireproof.probe.stories import near_keys
 from wireproof.proxying import Proxy
 from wireproof.recordings import judge as judge_recording
-from wireproof.recordings import read_recording
+from wireproof.recordings import keys_in, read_recording
 from wireproof.replaying import pick
 from wireproof.replaying import replay as replay_finding
 from wireproof.runlog import FILE, RunWriter, atomic_write, load_run
 from wireproof.secrets import Redactor, Secret
 from wireproof.spec.load import resolve
+from wireproof.wire.keys import carried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
     """Drive and judge endpoints, keep the run, and give it back as it was kept.
 
     An interrupt (SIGINT, SIGTERM) ends the driving; what was heard until then is judged all the same.
-    Raises UsageError, CouldNotTell (unreachable, no key) and OverBudget.
+    Raises UsageError, CouldNotTell (unreachable, no key), OverBudget, and Interrupted where nothing was heard.
     """
     watch = watch or Watch()
     targets = [(endpoint, target_of(endpoint, options)) for endpoint in endpoints]
@@ -133,6 +134,11 @@ def _all(
         except CouldNotTell as error:
             trouble.append(error)
             verdict = could_not_tell(endpoint, str(error), count - before)
+        except Interrupted:
+            if not count:
+                raise
+            # What was heard of the endpoints before is told all the same.
+            verdict = Verdict(endpoint=endpoint.name, summary=Summary(endpoint=endpoint.name, stopped=INTERRUPTED))
         notes = (*verdict.notes, *_told_before(endpoint, purses))
         writer.verdict(replace(verdict, notes=notes))
         if verdict.summary.stopped == INTERRUPTED:
@@ -233,7 +239,7 @@ def _purses(targets: Sequence[tuple[Endpoint, Target]], options: CheckOptions, s
         if endpoint.price is not None and endpoint.price.unit != budget.unit:
             raise UsageError(
                 f"{endpoint.name} is paid in {endpoint.price.unit}, which a budget of {budget} cannot cover: "
-                f"write it like 10{endpoint.price.unit}"
+                f"write it like {plain(budget.amount)}{endpoint.price.unit}"
             )
     keys = {endpoint.provider.name: fingerprint(endpoint.provider.name, target.key or "") for endpoint, target in paid}
     names = keys if len(keys) == 1 else {**keys, WHOLE: fingerprint(WHOLE, ",".join(sorted(keys.values())))}
@@ -377,6 +383,7 @@ def judge(endpoints: Sequence[Endpoint], recording: Path, report_dir: Path) -> R
         options={},
         specs=spec_hashes(spoken),
         keep_bodies=True,
+        redactor=Redactor(keys_in(endpoints, exchanges)),
     )
     with writer:
         for exchange in exchanges:
@@ -395,13 +402,18 @@ def proxy(
     seconds: float | None,
     report_dir: Path,
     ready: Callable[[str], None],
+    trouble: Callable[[str], None] = lambda line: None,
 ) -> Run:
-    """Serve a proxy until interrupted (or for so long), then judge what went through it.
+    """Serve a proxy until interrupted (or for so long), then judge what went through it. `trouble` is told, in a
+    sentence, what went wrong on our own side.
 
+    A key is learnt from the call that carries it, before anything is kept that it might be echoed in.
     Raises UsageError for a target that is no address, CouldNotTell when nothing went through.
     """
     if urlsplit(target).scheme not in ("http", "https") or not urlsplit(target).hostname:
         raise UsageError(f"--target {target!r} is not an address: write it like https://api.example.com")
+    redactor = Redactor([], own=[urlsplit(target).netloc])
+    providers = {endpoint.provider.name: endpoint.provider for endpoint in endpoints}.values()
     writer = RunWriter.create(
         report_dir,
         command="proxy",
@@ -411,10 +423,17 @@ def proxy(
         options={},
         specs=spec_hashes(endpoints),
         keep_bodies=True,
-        redactor=Redactor([], own=[urlsplit(target).netloc]),
+        redactor=redactor,
     )
     with writer:
-        standing = Proxy(tuple(endpoints), target, port=port, heard=writer.exchange)
+        standing = Proxy(
+            tuple(endpoints),
+            target,
+            port=port,
+            asked=lambda call: redactor.learn(carried(providers, call)),
+            heard=writer.exchange,
+            trouble=lambda line: trouble(redactor.text(line)),
+        )
         _serve(standing, seconds, ready)
         if not standing.exchanges:
             raise CouldNotTell("no call came through the proxy")

@@ -14,6 +14,7 @@ from wireproof.check.trace import Seen, Trace, misplaced_word, provocation
 from wireproof.generate.cases import ODD
 from wireproof.lifecycle import Status
 from wireproof.model import (
+    GIVEN_UP,
     Confidence,
     Credential,
     Does,
@@ -28,8 +29,9 @@ from wireproof.model import (
     Shape,
     Where,
 )
+from wireproof.secrets import repeats
 from wireproof.spec.values import effective, holds
-from wireproof.wire import bodies
+from wireproof.wire import bodies, keys
 from wireproof.wire.bodies import MISSING, Fault
 from wireproof.wire.replies import Reading, at, codes
 from wireproof.wire.requests import Breach, names_twice
@@ -792,6 +794,37 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
         )
 
 
+@check(id="KEY003", reads=Seen, trips_on=("echoes-key",))
+def a_reply_does_not_repeat_the_key(seen: Seen) -> Iterator[Finding]:
+    """A reply never repeats the key that it was asked with, neither in its headers nor in its body.
+
+    Replies are logged, shown to users and attached to reports where keys are not: a key that an error echoes leaks
+    with the first person who asks for help. It is looked for whole, plainly and as it stands in addresses, JSON,
+    HTML, base64 and hexadecimal digits; the first or last characters of it are no finding. It is asked as a
+    question: hosts tell callers to keep keys secret, and none promises in words that it does so itself. In a
+    recording that keeps no keys nothing is found, for what is masked in a call and in its reply tells nothing.
+    """
+    reply = seen.reply
+    # What stands for a malformed key is a word of ours, and nobody's secret.
+    if reply is None or seen.exchange.credential is Credential.MALFORMED:
+        return
+    auth = seen.endpoint.provider.auth
+    for key in sorted(keys.presented(seen.endpoint.provider, seen.exchange.call)):
+        headers = "\n".join(f"{name}: {value}" for name, value in reply.headers)
+        for part, said in (("body", reply.body), ("headers", headers)):
+            if repeats(key, said):
+                name = seen.operation.name if seen.operation else seen.exchange.operation or "an address"
+                yield finding(
+                    f"{name} answered {reply.status} with the key of the call in its {part}",
+                    subject=f"key in the {part}",
+                    proof=UNKNOWN,
+                    where=auth.where,
+                    evidence=[seen.seq],
+                    expected="no key",
+                    actual="the whole key",
+                )
+
+
 @check(id="JOB006", reads=Trace, trips_on=("unknown-id-200",))
 def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
     """An id that nobody was given is answered as the contract says for unknown ids.
@@ -835,7 +868,7 @@ def an_answer_arrives_whole(seen: Seen) -> Iterator[Finding]:
     and is paid for. One lost reply is the network's; the finding is a question unless it can be repeated.
     """
     name = seen.operation.name if seen.operation else seen.exchange.operation
-    if seen.exchange.broke and name and seen.exchange.broke != "refused":
+    if seen.exchange.broke and name and seen.exchange.broke not in ("refused", GIVEN_UP):
         yield finding(
             f"{name}: no whole answer ({seen.exchange.broke})",
             subject=f"{name} {seen.exchange.broke}",
@@ -880,7 +913,9 @@ def every_documented_operation_works(trace: Trace) -> Iterator[Finding]:
     """
     for operation in trace.endpoint.operations.values():
         tries = [s for s in trace.seen if s.operation and s.operation.name == operation.name and _rightly_asked(s)]
-        bad = [s for s in tries if (s.reply.status >= 500 if s.reply else s.exchange.broke != "timeout")]
+        bad = [
+            s for s in tries if (s.reply.status >= 500 if s.reply else s.exchange.broke not in ("timeout", GIVEN_UP))
+        ]
         if len(bad) < 2 or len(bad) < len(tries):
             continue
         yield finding(

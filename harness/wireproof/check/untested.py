@@ -63,11 +63,12 @@ def _steps(
             steps.setdefault(f"{part.step}: {part.says}" if costs else part.step, []).append(part)
     for name, those in steps.items():
         left = [part for part in those if part.name not in made]
+        reason = why(left[0]) if left else ""
         yield Cover(
             kind="step",
             name=name,
             seen=not left,
-            why_not=why(left[0]) if left else "",
+            why_not=f"was done in part; the rest: {reason}" if 0 < len(left) < len(those) else reason,
             price=left[0].price if left else None,
         )
 

@@ -23,7 +23,8 @@ from wireproof.mock.jobs import Job
 from wireproof.model import Evidence, Kind, Problem
 from wireproof.spec.values import billed_of, by_canonical, effective
 from wireproof.wire.bodies import MISSING, Moment
-from wireproof.wire.requests import Asked, Breach, at_host
+from wireproof.wire.keys import presented
+from wireproof.wire.requests import Asked, Breach, at_host, decode, encode
 
 if TYPE_CHECKING:
     from wireproof.mock.scene import Scene
@@ -572,6 +573,17 @@ def answer_detail(past: Past, scene: Scene, answer: Answer, *, codes: tuple[int,
     told = b'{"detail":[{"loc":["body"],"msg":"field required","type":"missing"}]}'
     is_json = answer.reply.body[:1] == b"{"
     return _with(answer, body=told) if answer.reply.status in codes and is_json else answer
+
+
+@_bend("reply")
+def repeat_key(past: Past, scene: Scene, answer: Answer, *, codes: tuple[int, ...] = REFUSED) -> Answer:
+    """Replies with these status codes show the headers of the call, its key among them."""
+    keys = presented(scene.host.provider, scene.call) if scene.call else ()
+    if answer.reply.status not in codes or not keys or answer.reply.body[:1] != b"{":
+        return answer
+    auth = scene.host.provider.auth
+    shown = {"request_headers": {auth.header.lower(): auth.prefix + min(keys)}}
+    return _with(answer, body=encode({**decode(answer.reply.body)[0], **shown}))
 
 
 @_bend("reply")

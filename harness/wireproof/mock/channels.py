@@ -22,11 +22,12 @@ from websockets.server import ServerProtocol
 
 from wireproof.clock import Clock
 from wireproof.mock.answer import Answer, OnEffect, real_wait, speed, stands
-from wireproof.mock.engine import Mock, login_key
+from wireproof.mock.engine import Mock
 from wireproof.mock.scene import Host
 from wireproof.model import Call, Does, Operation
 from wireproof.spec.values import spell
 from wireproof.wire import requests
+from wireproof.wire.keys import login_key
 
 Hear = Callable[[Call, Answer, float, str], None]
 

@@ -40,6 +40,7 @@ from wireproof.spec.values import (
     spell,
 )
 from wireproof.wire import requests
+from wireproof.wire.keys import login_key
 from wireproof.wire.requests import Asked, Breach
 
 __all__ = ["Mock", "Scene", "fate", "host_of", "refused"]
@@ -236,7 +237,7 @@ class Mock:
         job = self.memory.get(asked.job) if asked.operation.does.asks else None
         endpoint = job.endpoint if job else _endpoint(host, asked)
         scene = Scene(self, host, endpoint or host.endpoints[0], asked, base, now, wall)
-        scene.job = job
+        scene.job, scene.call = job, call
         scene.meet(self._struck(scene, call))
         answer = _bent(scene.struck, lambda: self._true(scene, call, endpoint))
         return replace(answer, operation=asked.operation.name, job=scene.job.id if scene.job else asked.job)
@@ -549,17 +550,6 @@ def _bent(struck: Sequence[Struck], true: Callable[[], Answer]) -> Answer:
     for one in on_answers:
         answer = replace(one.answer(answer), rule=f"{answer.rule}; {one.rule}")
     return answer
-
-
-def login_key(element: Mapping[str, Any], given: Any) -> str | None:
-    """The key in a request that logs in by being of that form (`{"apiKey": "{key}"}`); None when it is not."""
-    if not isinstance(given, dict):
-        return None
-    constants = {name: value for name, value in element.items() if not str(value).startswith("{")}
-    place = next((name for name, value in element.items() if value == "{key}"), "")
-    if any(given.get(name) != value for name, value in constants.items()):
-        return None
-    return str(given.get(place, ""))
 
 
 def _limits(host: Host, operation: Operation) -> list[Limit]:

@@ -19,6 +19,7 @@ from wireproof.mock.moods import Struck
 from wireproof.mock.pictures import content_type
 from wireproof.model import (
     Alternative,
+    Call,
     Confidence,
     Does,
     Endpoint,
@@ -137,6 +138,8 @@ class Scene:
         self.endpoint = endpoint
         self.asked = asked
         self.operation = endpoint.operations.get(asked.operation.name, asked.operation)
+        self.call: Call | None = None
+        """The call itself, where one is being answered."""
         self.base = base
         self.now = now
         self.wall = wall

@@ -14,14 +14,20 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from wireproof.clock import Clock
-from wireproof.model import Call, Credential, Exchange
+from wireproof.model import GIVEN_UP, Call, Credential, Exchange
 from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sent
 from wireproof.wire.dialogue import retry_after
 
+LEAST = 0.5
+"""Seconds that a call is given at least, however little of the run's time is left."""
+
 
 class Sends(Protocol):
     """Whatever makes a call."""
+
+    timeout: float
+    """Seconds that a call may take where nothing else is said."""
 
     def send(self, call: Call, *, timeout: float | None = None) -> Sent: ...
 
@@ -109,7 +115,7 @@ class Driver:
             # From here on the host is gone about more slowly.
             self.bounds.gap = min(1.0, max(0.05, 2 * self.bounds.gap))
             self._held += wait
-            self.clock.sleep(wait)
+            self.rest(self.clock.now() + wait)
             exchange = self._once(want)
         return exchange
 
@@ -147,16 +153,17 @@ class Driver:
     def _asked(self, want: Want, unanswered: Exchange, started: float) -> Exchange:
         """Make the call, within the bounds of the run."""
         self._within_bounds(want)
+        self.rest(self._last + self.bounds.gap)
         self.before(want)
-        if self.bounds.gap:
-            self.clock.sleep(self._last + self.bounds.gap - self.clock.now())
         sent_at = self._last = self.clock.now()
-        sent = self.sender.send(want.call, timeout=want.timeout)
+        patience = want.timeout or self.sender.timeout
+        left = max(LEAST, self._ends - sent_at)
+        sent = self.sender.send(want.call, timeout=min(patience, left))
         self.why = sent.why or self.why
         return replace(
             unanswered,
             reply=sent.reply,
-            broke=sent.broke,
+            broke=GIVEN_UP if sent.broke == "timeout" and left < patience else sent.broke,
             at=round(sent_at - started, 6),
             took=round(self.clock.now() - sent_at, 6),
         )
@@ -167,8 +174,26 @@ class Driver:
             raise Stopped(f"--max-requests {bounds.requests} is reached", chosen=True)
         if want.paid and bounds.jobs is not None and self.jobs >= bounds.jobs:
             raise Stopped(f"--max-jobs {bounds.jobs} is reached", chosen=True)
-        if bounds.seconds is not None and self.clock.now() - self._begun >= bounds.seconds:
-            raise Stopped(f"--max-time {bounds.seconds:g} is reached")
+        if self.clock.now() >= self._ends:
+            raise self._over()
+
+    @property
+    def _ends(self) -> float:
+        """When the time of the run is over, on the clock."""
+        if self.bounds.seconds is None or self.started is None:
+            return float("inf")
+        return self._begun + self.bounds.seconds
+
+    def _over(self) -> Stopped:
+        silent = self.exchanges and all(one.reply is None for one in self.exchanges)
+        heard = ", and no call was answered until then" if silent else ""
+        return Stopped(f"--max-time {self.bounds.seconds:g} is reached{heard}")
+
+    def rest(self, until: float) -> None:
+        """Sleep until then. Raises Stopped as soon as the time of the run is over, where that is before."""
+        self.clock.sleep(max(0.0, min(until, self._ends) - self.clock.now()))
+        if until > self._ends:
+            raise self._over()
 
     def run(self, stories: Iterable[Story], *, together: int = 8) -> None:
         """Carry out stories, at most `together` of them at a time. Raises Stopped at a bound.
@@ -187,7 +212,7 @@ class Driver:
                 continue
             at, _, story, step = heapq.heappop(heap)
             if at > now:
-                self.clock.sleep(at - now)
+                self.rest(at)
             try:
                 answer = self.ask(step)
             except Skipped:

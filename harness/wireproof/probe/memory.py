@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wireproof.ledger import Reservation
-from wireproof.model import Credential, Exchange
+from wireproof.model import GIVEN_UP, Credential, Exchange
 from wireproof.runlog import Digest
 
 Name = tuple[str | None, str, str, Credential, int | None]
@@ -63,7 +63,9 @@ class Memory:
         """
         known = self._heard.get(_name(want))
         before = known.popleft() if known else None
-        if before is not None and before.broke != "refused":
+        if before is not None and before.broke == GIVEN_UP and paid:
+            raise self._skip(want, "sent when the time of the run was over, outcome unknown; it stays charged")
+        if before is not None and before.broke not in ("refused", GIVEN_UP):
             if before.reply is None or not isinstance(before.reply.body, Digest):
                 return replace(want, reply=before.reply, broke=before.broke, at=before.at, took=before.took)
             if paid:
