@@ -213,12 +213,16 @@ def plan(
             story = functools.partial(_blocking, label, {**base, **way}, run)
             steps.append(_story_step(endpoint, f"blocking {run.name}", label, base, story))
         if profile != "quick":
-            for gift in endpoint.provocations[:1]:
-                story = functools.partial(
-                    _blocking, "run-failing", {**base, **run.request.select, **gift.parameters}, run
-                )
-                name = f"blocking {run.name} that should fail"
-                steps.append(_story_step(endpoint, name, "run-failing", base, story))
+            for i, case in enumerate(_fullest(endpoint, valid, paid)):
+                values = {**case.values, **run.request.select}
+                story = functools.partial(_blocking, f"run-full-{i + 1}", values, run)
+                name = f"blocking {run.name} with many values"
+                steps.append(_story_step(endpoint, name, f"run-full-{i + 1}", values, story))
+            for status, gift in {gift.status: gift for gift in reversed(endpoint.provocations)}.items():
+                label, values = f"run-{status.value}", {**base, **run.request.select, **gift.parameters}
+                story = functools.partial(_blocking, label, values, run)
+                name = f"blocking {run.name} that should end {status.value}"
+                steps.append(_story_step(endpoint, name, label, base, story))
     pairs = _relations(endpoint, base)
     if pairs and profile != "quick":
         steps.append(_jobs_step(endpoint, "relations between jobs", "relation", pairs))
@@ -257,6 +261,17 @@ def _ways_to_choose(endpoint: Endpoint, operation: Any) -> Iterator[dict[str, An
         yield dict(select)
     if all(endpoint.parameters[name].default == value for name, value in select.items()):
         yield {}
+
+
+def _fullest(endpoint: Endpoint, valid: list[cases.Case], paid: bool) -> list[cases.Case]:
+    """The requests that try the most values at once, and, where that costs nothing, the dearest: what holds for queued
+    jobs need not hold for a blocking one."""
+    if not valid:
+        return []
+    most = max(valid, key=lambda case: len(case.covers))
+    prices = [(price.amount, i) for i, case in enumerate(valid) if (price := price_of(endpoint, case.values))]
+    dearest = valid[max(prices, key=lambda pair: (pair[0], -pair[1]))[1]] if prices and not paid else most
+    return [most] if dearest is most else [most, dearest]
 
 
 def _blocking(label: str, values: Mapping[str, Any], operation: Any, stage: Stage) -> list[Story]:

@@ -13,7 +13,7 @@ from wireproof.check.media import distance
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
 from wireproof.model import Call, Confidence, Evidence, Finding, Relation, Severity
-from wireproof.spec.values import same
+from wireproof.spec.values import by_canonical, same
 from wireproof.wire.requests import recognise
 
 
@@ -48,7 +48,7 @@ def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
     than the documents say; a parameter that is ignored is paid for and missed. Where several such promises are
     broken at once, pictures may belong to other requests altogether, and one finding tells of all.
     """
-    broken = list(_unrelated(trace))
+    broken = list(_unrelated(trace)) or list(_one_for_all(trace))
     if len(broken) < SEVERAL:
         yield from broken
         return
@@ -86,6 +86,29 @@ def _unrelated(trace: Trace) -> Iterator[Finding]:
             if relation.kind == "different" and alike and not a.blank:
                 yield _unlike(relation, one, other, "two different pictures", "the same picture")
                 break
+
+
+def _one_for_all(trace: Trace) -> Iterator[Finding]:
+    """The same picture for two prompts. That prompts count is what a prompt is; no page says it."""
+    prompt = by_canonical(trace.endpoint, "prompt")
+    first: dict[str, JobTrace] = {}
+    for job in trace.jobs:
+        picture = _picture(job)
+        if prompt is None or job.tangled or job.misled or picture is None or picture.blank:
+            continue
+        other = first.setdefault(picture.pixels, job)
+        if other.full.get(prompt.name) == job.full.get(prompt.name):
+            continue
+        yield finding(
+            "two prompts gave the same picture",
+            subject="one picture for all",
+            severity=Severity.QUESTION,
+            where=prompt.where,
+            evidence=[seq for one in (other, job) for seq, _ in list(one.pictures)[:1]],
+            expected="another picture",
+            actual="the same picture",
+        )
+        return
 
 
 def _picture(job: JobTrace) -> Any:

@@ -642,7 +642,15 @@ def _refused_for(trace: Trace) -> Iterator[tuple[str, list[Seen]]]:
         own = [seen for seen in trace.seen if seen.operation and seen.operation.name == operation.name]
         taken = [seen for seen in own if operation.does.bills and seen.accepted and not seen.is_error]
         fine = {_spelt(name, value) for seen in taken for name, value in seen.values.items()}
-        yield from _blamed([s for s in own if _wrongly_refused(s) and s.seq not in repeated], fine)
+        reached = {address for seen in taken for address in _addresses(seen)}
+        refused = [s for s in own if s.seq not in repeated and _wrongly_refused(s, reached)]
+        yield from _blamed(refused, fine)
+
+
+def _addresses(seen: Seen) -> set[str]:
+    """The addresses of files that a request sends."""
+    texts = (one for value in seen.values.values() for one in (value if isinstance(value, list) else [value]))
+    return {text for text in texts if isinstance(text, str) and text.startswith(("http://", "https://"))}
 
 
 def _spelt(name: str, value: object) -> str:
@@ -688,8 +696,8 @@ def _repeated_ids(trace: Trace) -> set[int]:
     return again
 
 
-def _wrongly_refused(seen: Seen) -> bool:
-    """Whether a valid submit was refused for its values."""
+def _wrongly_refused(seen: Seen, reached: set[str]) -> bool:
+    """Whether a valid submit was refused for its values. `reached`: addresses that the host is known to reach."""
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None or seen.asked is None or not seen.asked.operation.does.bills:
         return False
@@ -701,7 +709,9 @@ def _wrongly_refused(seen: Seen) -> bool:
         return False
     if not (reply.status in (400, 422) or any(reply.status in p.statuses for p in proper)):
         return False
-    other = (*PASSING, Kind.MODERATED, Kind.UNREACHABLE_MEDIA, Kind.CONFLICT)
+    other = [*PASSING, Kind.MODERATED, Kind.CONFLICT]
+    if not _addresses(seen) or not _addresses(seen) <= reached:
+        other.append(Kind.UNREACHABLE_MEDIA)
     return not any(p.kind in other for p in reading.problems[:1]) and not _provoked(seen) and not _is_odd(seen)
 
 
