@@ -533,12 +533,25 @@ def conform(
         guard.close()
         exchanges = tuple(driver.exchanges)
         _must_have_answered(endpoint, target, exchanges)
-        said = _verdict(reader, exchanges, stopped, eyes)
+        runs = (run, *(memory.runs if memory else ()))
+        said = with_money(_verdict(reader, exchanges, stopped, eyes), guard.ledger, runs)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
     chosen = _fitting(profile, driver.bounds)
     cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
     coverage, whole = _left_untested(endpoint, target, said, exchanges, chosen, cut)
     return replace(said, coverage=coverage, notes=(*said.notes, *left_out, *skipped, *told(whole, coverage))), exchanges
+
+
+def with_money(verdict: Verdict, ledger: Ledger | None, runs: Iterable[str]) -> Verdict:
+    """The verdict with what a ledger knows of the money of these runs; with its own figures where none was kept.
+
+    What jobs were understood to cost is no bill: one whose answer was lost is understood to be none.
+    """
+    if ledger is None:
+        return verdict
+    share = ledger.share(tuple(f"{run} {verdict.endpoint} " for run in runs))
+    told = replace(verdict.summary, spent=share.spent, held=share.reserved, unknown_spend=share.unknown)
+    return replace(verdict, summary=told)
 
 
 def _left_untested(

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from wireproof import __version__
-from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan
+from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan, with_money
 from wireproof.errors import CouldNotTell, NoKey, UsageError
 from wireproof.learning import answers, proposal
 from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint
@@ -132,7 +132,8 @@ def _all(
             )
         except CouldNotTell as error:
             trouble.append(error)
-            verdict = could_not_tell(endpoint, str(error), count - before)
+            runs = (writer.folder.name, *(run.id for run in options.resumes))
+            verdict = with_money(could_not_tell(endpoint, str(error), count - before), ledger, runs)
         notes = (*verdict.notes, *_told_before(endpoint, purses))
         writer.verdict(replace(verdict, notes=notes))
         if verdict.summary.stopped == INTERRUPTED:
@@ -321,7 +322,7 @@ def _memory(endpoint: Endpoint, runs: Sequence[Run], ledger: Ledger | None) -> M
             held[name] = reservation
     written = (Path(runs[0].folder) / FILE).stat().st_mtime
     since = max(0.0, time.time() - written) + max((one.at + one.took for each in heard for one in each), default=0.0)
-    return Memory.of(family, heard, since, held)
+    return Memory.of(family, heard, since, held, tuple(run.id for run in runs))
 
 
 def _heard_of(run: Run, endpoint: Endpoint) -> list[Exchange]:

@@ -36,16 +36,23 @@ class Memory:
     held: Mapping[str, Reservation] = field(default_factory=dict)
     """What is set aside for paid calls whose cost nobody has told, by the labels of their jobs or their purposes.
     One that was never heard was about to leave when the run was cut off."""
+    runs: tuple[str, ...] = ()
+    """Names of the runs that are remembered, as the ledger knows them."""
     skipped: dict[str, str] = field(default_factory=dict)
     """What was not asked again, by its name, and why."""
     _heard: dict[Name, deque[Exchange]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, family: str, runs: Iterable[Iterable[Exchange]], since: float, held: Mapping[str, Reservation]
+        cls,
+        family: str,
+        runs: Iterable[Iterable[Exchange]],
+        since: float,
+        held: Mapping[str, Reservation],
+        names: tuple[str, ...] = (),
     ) -> Memory:
         """What several runs have heard of the same calls: the one that got furthest with each knows most of it."""
-        memory = cls(family=family, since=since, held=held)
+        memory = cls(family=family, since=since, held=held, runs=names)
         for exchanges in runs:
             heard: dict[Name, deque[Exchange]] = {}
             for one in exchanges:
