@@ -261,3 +261,20 @@ def test_a_charge_far_above_the_price_ends_the_spending() -> None:
     target = replace(embedded(endpoint, 0, ChargesWildly()), paid=True)
     verdict, _ = conform(endpoint, target, ledger=MemoryLedger(parse("5USD")))
     assert "far above the declared price" in verdict.summary.stopped
+
+
+class TakesEverything(Manners):
+    """A host that starts a job for every request, whatever is wrong with it."""
+
+    def breaches(self, asked: Asked, found: list[Breach]) -> list[Breach]:
+        return []
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_at_most_three_forbidden_requests_become_jobs_on_a_paid_host(endpoint: Endpoint) -> None:
+    assert endpoint.price is not None
+    target = replace(embedded(endpoint, 0, TakesEverything()), paid=True)
+    _, exchanges = conform(endpoint, target, ledger=MemoryLedger(parse(f"100{endpoint.price.unit}")))
+    surprising = [part.name for step in plan(endpoint) if step.surprising for part in step.parts]
+    taken = [one for one in exchanges if f"{one.operation}: {one.purpose}" in surprising and one.reply.status < 300]
+    assert len(taken) == 3

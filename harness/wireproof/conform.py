@@ -49,7 +49,7 @@ from wireproof.wire import replies, requests
 from wireproof.wire.dialogue import Cadence, Dialogue, contract_cadence
 
 SURPRISES = 3
-"""So many forbidden requests that are accepted on a paid host end the probing with forbidden requests."""
+"""So many requests that a paid host takes and should refuse end the probing with such requests, of whatever kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,8 @@ class Step:
     together: int = 8
     opening: bool = False
     """Whether these are the first jobs of all: looked at most closely, and before others begin."""
+    surprising: bool = False
+    """Whether nothing of it should start a job, and all of it would be paid for that does."""
     parts: tuple[Part, ...] = ()
     """What it tests, one by one, and what each costs."""
 
@@ -296,6 +298,7 @@ def _step(
         calls=len(asked),
         jobs=0,
         price=nothing,
+        surprising=any(one.paid for one in asked),
         parts=tuple(
             Part(
                 name=f"{one.operation}: {one.purpose}",
@@ -688,7 +691,7 @@ def _side_by_side(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage) -> None:
-    if step.name == "forbidden requests" and target.paid:
+    if step.surprising and target.paid:
         _wary(driver, step, stage)
     else:
         # A server of our own machine is not spared: the more jobs at once, the sooner a slow one is through.
@@ -833,14 +836,13 @@ def _must_be_there(target: Target, driver: Driver) -> None:
 
 
 def _wary(driver: Driver, step: Step, stage: Stage) -> None:
-    """Forbidden requests to a paid host, until too many of them were accepted."""
-    surprises = 0
+    """Requests that a paid host should refuse, until too many of them were taken, or may have been."""
     for story in step.make(stage):
-        before = len(driver.exchanges)
-        driver.run([story])
-        surprises += sum(one.reply is not None and one.reply.status < 300 for one in driver.exchanges[before:])
-        if surprises >= SURPRISES:
+        if driver.surprises >= SURPRISES:
             return
+        before = driver.jobs
+        driver.run([story])
+        driver.surprises += driver.jobs - before
 
 
 def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage, most: int) -> None:
