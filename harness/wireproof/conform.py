@@ -36,7 +36,20 @@ from wireproof.load.quantiles import not_seen
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.transport import EngineTransport
-from wireproof.model import Call, Cover, Credential, Does, Endpoint, Exchange, Finding, Poll, Severity, Summary, Verdict
+from wireproof.model import (
+    Call,
+    Cover,
+    Credential,
+    Does,
+    Endpoint,
+    Exchange,
+    Finding,
+    Kind,
+    Poll,
+    Severity,
+    Summary,
+    Verdict,
+)
 from wireproof.money import Money, exact
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
@@ -44,7 +57,7 @@ from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
 from wireproof.runlog import Digest
-from wireproof.spec.values import ceiling_of, price_of
+from wireproof.spec.values import ceiling_of, price_of, refusal_billed
 from wireproof.wire import replies, requests
 from wireproof.wire.dialogue import Cadence, Dialogue, contract_cadence
 
@@ -390,6 +403,12 @@ def calm(poll: Poll, polls: int) -> float:
     return 0.0 if polls == 0 else min(0.05 * 1.7 ** (polls - 1), contract_cadence(poll, max(1, polls)))
 
 
+NOT_OURS = frozenset(
+    {Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR, Credential.BEYOND, Credential.OTHER}
+)
+"""Keys whose calls are on nobody's account, or on another one than that of the budget."""
+
+
 @dataclass(slots=True)
 class Guard:
     """Stands before every paid call: reserves its ceiling, and settles as soon as a reply tells the cost."""
@@ -398,6 +417,8 @@ class Guard:
     ledger: Ledger | None
     run: str = ""
     """Name of the run, by which a later one finds its reservations again."""
+    prefix: str = ""
+    """A path under which the host is reached."""
     short: str = ""
     """Why something was not bought; empty: the budget covered all."""
     _asked: Reservation | None = None
@@ -436,7 +457,7 @@ class Guard:
         if self.ledger is None:
             return
         if reservation is not None:
-            if exchange.broke == "refused" or (exchange.reply is not None and 400 <= exchange.reply.status < 500):
+            if exchange.broke == "refused" or self._is_free(exchange):
                 self.ledger.release(reservation)
                 return
             self._open[exchange.job or f"#{exchange.seq}"] = (reservation, self._values(exchange.call))
@@ -456,15 +477,33 @@ class Guard:
             self.ledger.settle(reservation, None)
 
     def _values(self, call: Call) -> Mapping[str, Any]:
-        asked = requests.recognise(self.endpoint, call)
+        asked = requests.recognise(self.endpoint, call, self.prefix)
         return asked[0].values if asked else {}
+
+    def _is_free(self, exchange: Exchange) -> bool:
+        """Whether a call was refused in a way that costs us nothing: so the contract says, or the key was not ours."""
+        reply = exchange.reply
+        if reply is None or not 400 <= reply.status < 500:
+            return False
+        if exchange.credential in NOT_OURS and reply.status in (401, 403):
+            return True
+        operation = self.endpoint.operations.get(exchange.operation)
+        if operation is None:
+            return False
+        asked = requests.recognise(self.endpoint, exchange.call, self.prefix)
+        reading = replies.read(self.endpoint, operation, reply, asked[0].values if asked else {})
+        if reading.alternative is not None or refusal_billed(self.endpoint, reading.problems) != "zero":
+            return False
+        # A host that calls wrong what its contract allows is not believed that this costs nothing.
+        wrong = reading.problem is not None and reading.problem.kind is Kind.INVALID
+        return not wrong or not asked or any(requests.breaches(self.endpoint, one) for one in asked)
 
     def _settle(self, exchange: Exchange) -> None:
         label = exchange.job or f"#{exchange.seq}"
         if label not in self._open or exchange.reply is None or self.ledger is None or self.endpoint.price is None:
             return
         reservation, values = self._open[label]
-        asked = requests.recognise(self.endpoint, exchange.call)
+        asked = requests.recognise(self.endpoint, exchange.call, self.prefix)
         if not asked:
             return
         reading = replies.read(self.endpoint, asked[0].operation, exchange.reply, values)
@@ -502,7 +541,8 @@ def conform(
     """
     own = target.mock is not None
     clock = clock or (SteppedClock() if own else RealClock())
-    guard = Guard(endpoint, ledger if target.paid else None, run)
+    prefix = urlsplit(target.base).path.rstrip("/")
+    guard = Guard(endpoint, ledger if target.paid else None, run, prefix)
     if memory is not None:
         guard.resume(memory.held, memory.jobs())
 
@@ -530,7 +570,7 @@ def conform(
         stage = stage_for(endpoint, target, clock, seed, thrifty)
         if _hurries(target):
             stage = _within(stage, job_checks.patience(endpoint, None))
-        reader = Reader(endpoint, urlsplit(target.base).path.rstrip("/"))
+        reader = Reader(endpoint, prefix)
         stopped, left_out = _drive(reader, target, driver, stage, profile, began)
         stopped = stopped or guard.short
         guard.close()

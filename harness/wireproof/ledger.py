@@ -29,7 +29,7 @@ from typing import Any, Protocol, Self
 
 from wireproof.clock import Clock, RealClock
 from wireproof.errors import CouldNotTell, OverBudget, UsageError, WireproofError
-from wireproof.money import Money
+from wireproof.money import Money, countable
 from wireproof.runlog import DISK, Damaged, Disk, Log, read_log, told
 from wireproof.secrets import Secret
 
@@ -150,10 +150,8 @@ def _counted(money: Money, unit: str) -> Money:
     """The amount, when it is one that can be counted in this budget."""
     if money.unit != unit:
         raise UsageError(f"{money} cannot be counted in a budget of {unit}")
-    amount = money.amount
-    exponent = amount.as_tuple().exponent
-    if amount < 0 or amount.adjusted() > 15 or not isinstance(exponent, int) or exponent < -40:
-        raise UsageError(f"{amount} {unit} is not an amount that can be charged")
+    if not countable(money.amount, spare=3):
+        raise UsageError(f"{money.amount} {unit} is not an amount that can be charged")
     return money
 
 

@@ -153,6 +153,14 @@ def collect(shape: Shape, body: Any) -> list[Found]:
     return found
 
 
+_KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+
+
+def _kind(body: Any) -> str:
+    """What a JSON value is, in the words of JSON Schema; every number is one."""
+    return _KINDS.get(type(body), "number")
+
+
 _Reader = Callable[[Any, str, "int | None", list[Found]], None]
 """Adds what stands in a body at a pointer, in an item of a repetition, to a list."""
 
@@ -164,6 +172,7 @@ def _reader(node: Mapping[str, Any]) -> _Reader | None:
     items = _reader(inner) if isinstance(inner, dict) else None
     made = [(key, f"/{key}", _reader(child)) for key, child in node.get("properties", {}).items()]
     children = [(key, step, reader) for key, step, reader in made if reader is not None]
+    ways = [(_kinds(way), reader) for way in node.get("anyOf", ()) if (reader := _reader(way)) is not None]
 
     def read(body: Any, pointer: str, item: int | None, found: list[Found]) -> None:
         if name is not None:
@@ -175,8 +184,19 @@ def _reader(node: Mapping[str, Any]) -> _Reader | None:
         elif items is not None and isinstance(body, list):
             for i, one in enumerate(body):
                 items(one, f"{pointer}/{i}", i if each else item, found)
+        for kinds, way in ways:
+            if _kind(body) in kinds:
+                way(body, pointer, item, found)
+                break
 
-    return read if name is not None or children or items is not None else None
+    return read if name is not None or children or items is not None or ways else None
+
+
+def _kinds(way: Mapping[str, Any]) -> frozenset[str]:
+    """Which kinds of values one of several forms is for."""
+    told = way.get("type", [*_KINDS.values(), "number"])
+    kinds = {told} if isinstance(told, str) else set(told)
+    return frozenset(kinds | {"number"} if "integer" in kinds else kinds)
 
 
 _readers = Once(_reader)
