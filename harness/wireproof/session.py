@@ -44,6 +44,7 @@ class CheckOptions:
     seed: int = 0
     bounds: Bounds = field(default_factory=Bounds)
     keep_bodies: bool | None = None
+    """None: all of them where nothing is paid for, and what is said in JSON where it is."""
     report_dir: Path = Path("reports/runs")
     resumes: tuple[Run, ...] = ()
     """Runs that were cut off, to be gone on with: the last one, before it the one that it went on with, and so on."""
@@ -70,7 +71,8 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
         key for _, t in targets if t.mock is None for key in (t.key, t.other_key, *near_keys(t.key).values()) if key
     ]
     secrets = [Secret(key) for key in keys]
-    keep = options.keep_bodies if options.keep_bodies is not None else not any(t.paid for _, t in targets)
+    paid = any(t.paid for _, t in targets)
+    keep = options.keep_bodies if options.keep_bodies is not None else not paid
     with ExitStack() as stack:
         purses = _purses(targets, options, stack)
         writer = stack.enter_context(
@@ -83,6 +85,8 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
                 options={**_kept(endpoints, options), "budgets": {one.name: one.budget for one in purses}},
                 specs=spec_hashes(endpoints),
                 keep_bodies=keep,
+                # What is paid for must be known again by whoever goes on with the run. All of it is our own making.
+                keep_json=paid and options.keep_bodies is None,
                 redactor=Redactor(secrets, own=[urlsplit(t.base).netloc for _, t in targets]),
             )
         )
@@ -304,9 +308,17 @@ def resumed(folder: Path, options: CheckOptions) -> tuple[list[Endpoint], CheckO
         budget=given,
         profile=asked["profile"],
         seed=run.seed,
-        keep_bodies=asked["keep_bodies"],
+        keep_bodies=None if asked.get("keep_json") else asked["keep_bodies"],
         resumes=tuple(chain),
     )
+
+
+def forgot(options: CheckOptions) -> str:
+    """What is to be said before a paid run is gone on with that kept no bodies; '' where nothing is."""
+    run = options.resumes[0]
+    if run.options["keep_bodies"] or run.options.get("keep_json") or options.budget is None:
+        return ""
+    return f"{run.id} kept no bodies: what it has paid for is not paid for again, and cannot be judged"
 
 
 def _memory(endpoint: Endpoint, runs: Sequence[Run], ledger: Ledger | None) -> Memory | None:

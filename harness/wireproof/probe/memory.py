@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from wireproof.ledger import Reservation
 from wireproof.model import Credential, Exchange
 from wireproof.runlog import Digest
+from wireproof.secrets import MASK
 
 Name = tuple[str | None, str, str, Credential, int | None]
 
@@ -71,12 +72,14 @@ class Memory:
         known = self._heard.get(_name(want))
         before = known.popleft() if known else None
         if before is not None and before.broke != "refused":
-            if before.reply is None or not isinstance(before.reply.body, Digest):
+            if before.reply is None or not isinstance(before.reply.body, Digest) or _masked(want):
                 return replace(want, reply=before.reply, broke=before.broke, at=before.at, took=before.took)
             if paid:
                 raise self._skip(want, "paid for before it was cut off, and its answer was not kept (--keep-bodies)")
         elif before is None and paid and self._called(want) in self.held:
             raise self._skip(want, "sent when the run was cut off, outcome unknown; it stays charged")
+        elif _masked(want):
+            raise self._skip(want, "its address was masked before it was kept")
         return None
 
     def jobs(self) -> Iterator[Exchange]:
@@ -89,6 +92,11 @@ class Memory:
     def _skip(self, want: Exchange, why: str) -> Skipped:
         self.skipped[self._called(want)] = why
         return Skipped(why)
+
+
+def _masked(want: Exchange) -> bool:
+    """Whether an address was read from what was kept, and is none any more: signatures are masked on the disk."""
+    return MASK in want.call.url
 
 
 def _name(one: Exchange) -> Name:
