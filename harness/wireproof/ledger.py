@@ -358,6 +358,11 @@ class MemoryLedger(_Keeper):
         self._book.apply(record)
 
 
+def home() -> Path:
+    """Where the ledgers of keys are kept, for all commands alike: `check` and `load` share the budget of a key."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof" / "ledger"
+
+
 def fingerprint(provider: str, key: str | Secret) -> str:
     """Sixteen hex digits that name a key without telling it."""
     known = key.reveal() if isinstance(key, Secret) else key

@@ -17,7 +17,7 @@ from wireproof import __version__
 from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan, with_money
 from wireproof.errors import CouldNotTell, NoKey, UsageError
 from wireproof.learning import answers, proposal
-from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint
+from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint, home
 from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
 from wireproof.money import Money, parse
 from wireproof.probe.driver import Bounds
@@ -243,9 +243,8 @@ def _purses(targets: Sequence[tuple[Endpoint, Target]], options: CheckOptions, s
     keys = {endpoint.provider.name: fingerprint(endpoint.provider.name, target.key or "") for endpoint, target in paid}
     names = keys if len(keys) == 1 else {**keys, WHOLE: fingerprint(WHOLE, ",".join(sorted(keys.values())))}
     resumed = options.resumes[0].options.get("budgets", {}) if options.resumes else {}
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof" / "ledger"
     return tuple(
-        Purse(name, stack.enter_context(FileLedger.open(folder, print_, budget, budget=resumed.get(name))))
+        Purse(name, stack.enter_context(FileLedger.open(home(), print_, budget, budget=resumed.get(name))))
         for name, print_ in names.items()
     )
 
