@@ -62,8 +62,8 @@ class Hub:
         self.why = ""
         """Why the run was stopped before its plan was done; empty: it was not."""
         self.lost: list[int] = []
-        self._taken = False
-        """Whether the host is known to have accepted a job."""
+        self._taken: set[str] = set()
+        """Endpoints that are known to have accepted a job."""
         self._unsent: dict[str, int] = {}
         self._planned = 0
         self._begun: float | None = None
@@ -96,9 +96,9 @@ class Hub:
         self._write(files.STARTED, message["job"])
 
     def _hear_pulse(self, worker: str, message: Message) -> None:
-        self._write(files.IDS, *(json.dumps({"k": k, "id": id}) for k, id in message["ids"]))
+        self._write(files.IDS, *(json.dumps({"k": k, "id": id}) for k, id, _ in message["ids"]))
         self._write(files.JOBS, *(line for _, line in message["records"]))
-        self._taken = self._taken or bool(message["ids"])
+        self._taken.update(endpoint for _, _, endpoint in message["ids"])
         for lease, line in message["records"]:
             if lease and self._teller:
                 self._teller.settle(lease, self._charged(JobRecord.from_json(line)))
@@ -115,8 +115,7 @@ class Hub:
 
         A host that has taken nothing yet is not believed that what it refuses is free: it may bill all of it.
         """
-        self._taken = self._taken or job.outcome is Outcome.SUCCEEDED
-        return None if job.outcome is Outcome.REFUSED and not self._taken else job.owed
+        return None if job.outcome is Outcome.REFUSED and job.endpoint not in self._taken else job.owed
 
     def _hear_lease(self, worker: str, message: Message) -> None:
         self._asked.append((worker, message))
