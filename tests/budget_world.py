@@ -118,7 +118,7 @@ class Plan:
     profile: str
     admits: bool
     kills: int
-    keep_bodies: bool
+    keep_bodies: bool | None
     resumes: bool
     """Whether who was killed goes on with its run, or a new run is begun."""
 
@@ -139,7 +139,7 @@ def plan(seed: int) -> Plan:
         profile=chance.choice(["quick", "standard", "thorough"]),
         admits=chance.random() < 0.5,
         kills=chance.randint(workers // 2, workers) if workers > 1 else chance.randint(1, 4),
-        keep_bodies=chance.random() < 0.5,
+        keep_bodies=(True, None, None, False)[int(4 * chance.random())],
         resumes=workers == 1 and chance.random() < 0.7,
     )
 

@@ -91,7 +91,8 @@ class World:
 
     def run(self, plan: str | Path, **options: Any) -> Outcome:
         specs = [endpoint.name for endpoint in self.endpoints]
-        return run(specs, str(plan), target=self.url, keys=self.keys, report_dir=self.root / "runs", **options)
+        kept = {"report_dir": self.root / "runs", "ledger_dir": self.root / "ledger"}
+        return run(specs, str(plan), target=self.url, keys=self.keys, **{**kept, **options})
 
     def plan(self, text: str) -> Path:
         """A plan file of this world; the header is added."""
@@ -125,14 +126,22 @@ def unaccounted(world: World, outcome: Outcome) -> set[str]:
     return missing if len(missing) > nameless else set()
 
 
-def processes(role: str) -> list[int]:
-    """Ids of the engine processes of a role (`hub` or `worker`) that this very process has started."""
+def processes(role: str, of: int | None = None) -> list[int]:
+    """Ids of the engine processes of a role (`hub` or `worker`) that this very process, or another, has started."""
     found = []
-    for child in psutil.Process().children():
+    for child in psutil.Process(of).children():
         with suppress(psutil.Error):
             words = child.cmdline()
             found += [child.pid] if "wireproof.load.users" in words and role in words else []
     return sorted(found)
+
+
+def gone(process: int) -> bool:
+    """Whether a process is over, though perhaps nobody has asked after it yet."""
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def in_background(job: Callable[[], Outcome]) -> Callable[[], Outcome]:

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import budget_world as world
+from wireproof import session
 from wireproof.ledger import Reservation
-from wireproof.model import Call, Exchange, Reply
+from wireproof.model import Call, Exchange, Reply, Run
+from wireproof.money import parse
 from wireproof.probe.memory import Memory, Skipped
 from wireproof.runlog import Digest, load_run
 
@@ -59,9 +61,7 @@ def test_the_command_itself_goes_on_where_it_was_killed_and_pays_nothing_twice(t
         }
         words = [sys.executable, "-m", "wireproof.cli", "check"]
         runs = ["--report-dir", str(tmp_path / "runs"), "-q"]
-        first = subprocess.Popen(
-            [*words, endpoint.name, "--target", at.url, "--budget", "0.10USD", "--keep-bodies", *runs], env=shell
-        )
+        first = subprocess.Popen([*words, endpoint.name, "--target", at.url, "--budget", "0.10USD", *runs], env=shell)
         deadline = time.monotonic() + 60
         while at.books().jobs < 4 and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -80,6 +80,12 @@ def test_the_command_itself_goes_on_where_it_was_killed_and_pays_nothing_twice(t
     submits = [one.job for one in after.exchanges if one.operation == "submit" and one.job]
     assert len(submits) == len(set(submits))
     assert {one.job for one in before.exchanges if one.job} <= {one.job for one in after.exchanges}
+    assert not [note for one in after.verdicts for note in one.notes if "was not kept" in note]
+    (summary,) = (one.summary for one in after.verdicts)
+    assert summary.spent is not None
+    assert summary.held is not None
+    # What the run that was killed has spent is told by the one that went on with it.
+    assert books.gone <= (summary.spent + summary.held).amount <= world.Decimal("0.10")
     assert at.key not in done.stdout + done.stderr
 
 
@@ -108,3 +114,34 @@ def test_a_call_that_was_about_to_leave_is_not_made_again_and_one_that_provably_
         memory.recall(replace(_submit("one", b""), reply=None), paid=True)
     assert memory.recall(replace(_submit("two", b""), reply=None), paid=True) is None
     assert list(memory.skipped) == ["a/b one"]
+
+
+def test_an_address_that_was_masked_when_it_was_kept_is_not_asked_for() -> None:
+    url = "https://cdn.test/a.png?Signature=***"
+    seen = Exchange(
+        seq=1, call=Call("GET", url), reply=Reply(200, (), Digest.of(b"x")), operation="media", job="a/b one", output=0
+    )
+    memory = Memory.of("a/b ", [[seen]], 0.0, {})
+    want = replace(seen, reply=None)
+    assert memory.recall(want, paid=False) == seen
+    with pytest.raises(Skipped, match="masked"):
+        memory.recall(replace(want, job="a/b two"), paid=False)
+    assert memory.recall(replace(want, job="a/b three", call=Call("GET", "https://cdn.test/b.png")), paid=False) is None
+
+
+@pytest.mark.parametrize(
+    ("kept", "budget", "says"),
+    [
+        ({"keep_bodies": False}, "1USD", "r kept no bodies"),
+        ({"keep_bodies": False, "keep_json": True}, "1USD", ""),
+        ({"keep_bodies": True}, "1USD", ""),
+        ({"keep_bodies": False}, None, ""),
+    ],
+)
+def test_who_goes_on_with_a_paid_run_that_kept_nothing_is_told_so_first(
+    kept: dict[str, bool], budget: str | None, says: str
+) -> None:
+    run = Run(id="r", command="check", target="http://h", seed=0, started="", version="", options=kept)
+    options = session.CheckOptions(budget=parse(budget) if budget else None, resumes=(run,))
+    assert session.forgot(options).startswith(says)
+    assert bool(session.forgot(options)) is bool(says)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wireproof.conform import Target, conform, embedded, plan
+from wireproof.conform import Guard, Target, conform, embedded, plan
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.ledger import MemoryLedger
 from wireproof.lifecycle import Status
@@ -17,11 +17,13 @@ from wireproof.mock.answer import Answer
 from wireproof.mock.engine import Mock
 from wireproof.mock.jobs import Job
 from wireproof.mock.manners import Manners
-from wireproof.model import Endpoint, Kind, Reply, Severity, Verdict
+from wireproof.model import Credential, Endpoint, Exchange, Kind, Problem, Reply, Severity, Verdict
 from wireproof.money import parse
-from wireproof.probe.driver import Bounds
+from wireproof.probe.driver import Bounds, Want
+from wireproof.report.reading import spend_words
 from wireproof.spec.load import load_all, resolve
-from wireproof.wire.requests import Asked, Breach
+from wireproof.wire.bodies import MISSING
+from wireproof.wire.requests import Asked, Breach, build
 
 ENDPOINTS = load_all()
 
@@ -261,3 +263,144 @@ def test_a_charge_far_above_the_price_ends_the_spending() -> None:
     target = replace(embedded(endpoint, 0, ChargesWildly()), paid=True)
     verdict, _ = conform(endpoint, target, ledger=MemoryLedger(parse("5USD")))
     assert "far above the declared price" in verdict.summary.stopped
+
+
+# ------------------------------------------------------------------------------- what is given back
+
+
+def _moderating(billed: str, **outcomes: str) -> Endpoint:
+    """A host whose submit may be answered with 422, of which the contract says who pays for it."""
+    endpoint = _segmind()
+    assert endpoint.price is not None
+    blocked = Problem(name="blocked", kind=Kind.MODERATED, statuses=(422,), billed=billed)
+    submit = replace(endpoint.operations["submit"], problems=(*endpoint.operations["submit"].problems, "blocked"))
+    return replace(
+        endpoint,
+        provider=replace(endpoint.provider, problems={**endpoint.provider.problems, "blocked": blocked}),
+        operations={**endpoint.operations, "submit": submit},
+        price=replace(endpoint.price, billed={**endpoint.price.billed, **outcomes}),
+    )
+
+
+WRONG, RIGHT = {"prompt": 3}, {"prompt": "a fox"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "values", "status", "key", "free"),
+    [
+        (_segmind(), WRONG, 400, Credential.GOOD, True),
+        (_segmind(), RIGHT, 400, Credential.GOOD, False),
+        (_segmind(), RIGHT, 406, Credential.GOOD, True),
+        (_segmind(), RIGHT, 418, Credential.GOOD, False),
+        (_segmind(), WRONG, 422, Credential.GOOD, False),
+        (_segmind(), RIGHT, 500, Credential.GOOD, False),
+        (_segmind(), RIGHT, 403, Credential.UNKNOWN, True),
+        (_segmind(), RIGHT, 418, Credential.UNKNOWN, False),
+        (_moderating("never"), RIGHT, 422, Credential.GOOD, True),
+        (_moderating("always"), RIGHT, 422, Credential.GOOD, False),
+        (_moderating("maybe"), RIGHT, 422, Credential.GOOD, False),
+        (_moderating("unknown", moderated="zero"), RIGHT, 422, Credential.GOOD, True),
+        (_moderating("unknown", moderated="full"), RIGHT, 422, Credential.GOOD, False),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "/below"])
+def test_a_refusal_gives_money_back_only_where_the_contract_says_that_it_is_free(
+    endpoint: Endpoint, values: dict[str, Any], status: int, key: Credential, free: bool, prefix: str
+) -> None:
+    ledger = MemoryLedger(parse("1USD"))
+    guard = Guard(endpoint, ledger, prefix=prefix)
+    call = build(endpoint, endpoint.operations["submit"], f"http://h{prefix}", values=values, key="k")
+    guard.before(Want(call=call, at=0.0, operation="submit", paid=True))
+    reply = Reply(status, (("content-type", "application/json"),), b'{"error": "no"}')
+    guard.after(Exchange(seq=1, call=call, reply=reply, operation="submit", credential=key))
+    guard.close()
+    assert ledger.state().at_most == parse("0USD" if free else "0.0075USD")
+
+
+class ChargesForNo(Manners):
+    """A host that takes every job, charges for it, and answers that it was refused."""
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        if not scene.asked.operation.does.bills or answer.reply.status >= 300:
+            return answer
+        return replace(answer, reply=Reply(self._status, (("content-type", "application/json"),), b'{"error": "no"}'))
+
+
+@pytest.mark.parametrize("status", [400, 418, 422])
+def test_no_budget_is_broken_by_a_host_that_bills_what_it_says_it_refused(status: int) -> None:
+    endpoint = _segmind()
+    target = replace(embedded(endpoint, 0, ChargesForNo(status)), paid=True)
+    verdict, _ = conform(endpoint, target, ledger=MemoryLedger(parse("0.03USD")))
+    assert target.mock is not None
+    account = target.mock.account("segmind:main")
+    assert 0 < account.deposited - account.balance <= Decimal("0.03")
+    assert (verdict.summary.spent, verdict.summary.held) == (parse("0USD"), parse("0.03USD"))
+
+
+class TakesEverything(Manners):
+    """A host that starts a job for every request, whatever is wrong with it."""
+
+    def breaches(self, asked: Asked, found: list[Breach]) -> list[Breach]:
+        return []
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.name)
+def test_at_most_three_forbidden_requests_become_jobs_on_a_paid_host(endpoint: Endpoint) -> None:
+    assert endpoint.price is not None
+    target = replace(embedded(endpoint, 0, TakesEverything()), paid=True)
+    _, exchanges = conform(endpoint, target, ledger=MemoryLedger(parse(f"100{endpoint.price.unit}")))
+    surprising = [part.name for step in plan(endpoint) if step.surprising for part in step.parts]
+    taken = [one for one in exchanges if f"{one.operation}: {one.purpose}" in surprising and one.reply.status < 300]
+    assert len(taken) == 3
+
+
+class Tells(Manners):
+    """A host that charges as promised, and tells this number for a cost."""
+
+    def __init__(self, cost: Any) -> None:
+        self._cost = cost
+
+    def fact(self, scene: Any, job: Job | None, name: str, value: Any) -> Any:
+        return self._cost if name == "job.cost" and value is not MISSING else value
+
+
+@pytest.mark.parametrize("cost", [-4, -0.001, 1e300, 1e-60, 10**17])
+def test_a_cost_that_cannot_be_counted_is_a_finding_and_no_credit(cost: float) -> None:
+    endpoint = _segmind()
+    target = replace(embedded(endpoint, 0, Tells(cost)), paid=True)
+    verdict, _ = conform(endpoint, target, ledger=MemoryLedger(parse("0.03USD")))
+    assert target.mock is not None
+    account = target.mock.account("segmind:main")
+    assert account.deposited - account.balance <= Decimal("0.03")
+    assert verdict.summary.spent == parse("0USD")
+    assert ["no amount" in f.says for f in verdict.findings if f.check == "MON001"] == [True]
+
+
+class AnswersNothing(Manners):
+    """A host whose answers to submits say nothing that anybody understands."""
+
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        taken = scene.asked.operation.does.bills and answer.reply.status < 300
+        return replace(answer, reply=Reply(500, (), b"")) if taken else answer
+
+
+def test_what_is_set_aside_is_told_though_no_job_was_understood() -> None:
+    endpoint = _segmind()
+    target = replace(embedded(endpoint, 0, AnswersNothing()), paid=True)
+    verdict, _ = conform(endpoint, target, ledger=MemoryLedger(parse("0.03USD")), run="r")
+    assert verdict.summary.jobs == 0
+    assert spend_words(verdict.summary) == "0 USD, 0.03 USD set aside"
+
+
+def test_what_others_reserved_in_the_same_budget_is_no_spending_of_this_run() -> None:
+    endpoint, ledger = _segmind(), MemoryLedger(parse("1USD"))
+    ledger.settle(ledger.reserve(parse("0.5USD"), why="other segmind/p-image x"), parse("0.25USD"))
+    ledger.settle(ledger.reserve(parse("0.1USD"), why="mine segmind/p-image-edit x"), None)
+    target = replace(embedded(endpoint), paid=True)
+    verdict, _ = conform(endpoint, target, ledger=ledger, run="mine", bounds=Bounds(jobs=1))
+    mine = ledger.share(("mine segmind/p-image ",))
+    assert (verdict.summary.spent, verdict.summary.held) == (mine.spent, mine.reserved)
+    assert mine.at_most == parse("0.0075USD")

@@ -112,6 +112,18 @@ def test_a_charge_nobody_tells_stays_counted_at_its_ceiling_until_it_is_told(ope
     assert (ledger.state().at_most, ledger.state().unknown, ledger.state().jobs) == (usd("0.2"), 0, 1)
 
 
+def test_the_share_of_those_whose_reasons_begin_alike_is_told_apart(opened: Opener) -> None:
+    ledger = opened("9")
+    ledger.settle(ledger.reserve(usd("1"), why="one a"), usd("0.7"), sure=False)
+    ledger.settle(ledger.reserve(usd("2"), why="one b"), None)
+    ledger.release(ledger.reserve(usd("3"), why="one c"))
+    ledger.reserve(usd("0.5"), why="two a")
+    share = ledger.share(("one ",))
+    assert (share.spent, share.reserved, share.unknown, share.jobs) == (usd("0.7"), usd("2.3"), 1, 2)
+    assert ledger.share(("one ", "two ")) == ledger.state()
+    assert ledger.share(("three ",)).at_most == usd("0")
+
+
 def test_a_charge_above_its_ceiling_is_counted_as_it_is_and_told(opened: Opener) -> None:
     ledger = opened("1")
     charge = ledger.settle(ledger.reserve(usd("0.5"), why=""), usd("1.2"))

@@ -267,6 +267,24 @@ def test_what_nobody_tells_counts_as_full_and_is_called_a_guess(billed, reported
     assert summary([job]).of("a/m").uncertain == (0 if certain else 1)
 
 
+@pytest.mark.parametrize(
+    "billed, reported, owed",
+    [
+        (Billed.FULL, None, "0.0088"),
+        (Billed.FULL, "0", "0.0088"),
+        (Billed.FULL, "0.001", "0.0088"),
+        (Billed.FULL, "0.01", "0.01"),
+        (Billed.UNKNOWN, "0.001", "0.0088"),
+        (Billed.UNKNOWN, None, None),
+        (Billed.ZERO, None, "0"),
+        (Billed.ZERO, "0.004", "0.004"),
+    ],
+)
+def test_a_host_that_tells_less_than_its_price_list_is_not_believed(billed, reported, owed):
+    job = replace(JOB, billed=billed, reported=None if reported is None else usd(reported))
+    assert job.owed == (None if owed is None else usd(owed))
+
+
 def test_a_job_without_any_price_costs_an_unknown_amount():
     job = replace(JOB, declared=None, reported=None)
     assert job.spent is None and not job.certain

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,16 +19,20 @@ import jsonschema
 import pytest
 import trustme
 
-from load_world import Freezing, Steady, World, burning, in_background, kept, processes, unaccounted, until, world
+from load_world import Freezing, Steady, World, burning, gone, in_background, kept, processes, unaccounted, until, world
 from wireproof.errors import UsageError
+from wireproof.ledger import FileLedger
 from wireproof.load import folder
 from wireproof.load.command import run, summed
 from wireproof.load.record import Outcome
 from wireproof.mock.engine import Mock
 from wireproof.mock.socket import serving
+from wireproof.model import Reply
+from wireproof.money import Money
 from wireproof.rooms import shipped
 from wireproof.secrets import Secret
 from wireproof.spec.load import resolve
+from wireproof.wire.bodies import MISSING
 
 QUICK = "download: false\npoll: 100ms\ndrain: 5s\n"
 
@@ -95,6 +100,75 @@ def test_two_workers_spend_the_whole_budget_and_not_a_cent_more(tmp_path):
     assert Decimal("0.1425") <= billed <= Decimal("0.15")
     assert outcome.exit_code in (4, 5)
     assert outcome.summary["stopped"].startswith("budget")
+
+
+class Modest(Steady):
+    """Jobs that are charged in full, and said to have cost nothing."""
+
+    def fact(self, scene, job, name, value):
+        return 0 if name == "job.cost" and value is not MISSING else value
+
+
+class Grasping(Steady):
+    """A host that takes every job, charges for it, and says that the request was wrong."""
+
+    def reply(self, scene, answer):
+        wrong = Reply(400, (("content-type", "application/json"),), b'{"error": "invalid"}')
+        return replace(answer, reply=wrong) if scene.asked.operation.does.bills else answer
+
+
+@pytest.mark.parametrize("manners", [Modest(0.1), Grasping(0.1)], ids=["says it is free", "says it was refused"])
+def test_no_host_overspends_a_budget_by_telling_less_than_it_charges(tmp_path, manners):
+    with world(tmp_path, manners) as here:
+        plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 2s}]\n")
+        outcome = here.run(plan, budget=("0.06USD",))
+        billed = sum((job.cost for job in here.taken.values()), Decimal(0))
+    assert Decimal("0.04") <= billed <= Decimal("0.06")
+    assert outcome.summary["stopped"].startswith("budget")
+
+
+def test_a_load_test_that_was_killed_goes_on_within_the_same_budget_also_on_this_machine(tmp_path):
+    with world(tmp_path, Steady(30.0)) as here:
+        plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 3s}]\n")
+        wait = in_background(lambda: here.run(plan, budget=("0.06USD",)))
+        until(lambda: len(here.taken) > 5)
+        os.kill(processes("hub")[0], signal.SIGKILL)
+        wait()
+        here.run(plan, budget=("0.06USD",))
+        billed = sum((job.cost for job in here.taken.values()), Decimal(0))
+    assert billed <= Decimal("0.06")
+    assert len(list((tmp_path / "ledger").rglob("*.jsonl"))) == 1
+
+
+def test_who_is_killed_before_its_processes_has_not_left_its_budget(tmp_path):
+    with world(tmp_path, Steady(0.1)) as here:
+        shell = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "SEGMIND_API_KEY": here.keys["segmind"].reveal(),
+        }
+        plan = here.plan(QUICK + "phases: [{name: m, rate: 20/s, for: 30s}]\n")
+        words = ["load", "segmind/p-image", "--plan", str(plan), "--target", here.url, "--budget", "1USD"]
+        first = subprocess.Popen(
+            [sys.executable, "-m", "wireproof.cli", *words, "--report-dir", str(tmp_path / "runs")],
+            env={**shell, "XDG_STATE_HOME": str(tmp_path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until(lambda: len(here.taken) > 5, 40.0)
+        hub = processes("hub", of=first.pid)[0]
+        first.kill()
+        first.wait()
+        until(lambda: gone(hub), 40.0)
+    (log,) = tmp_path.rglob("ledger/*/*.jsonl")
+    with FileLedger.open(log.parents[1], log.parent.name, Money(Decimal(1), "USD")) as ledger:
+        assert ledger.budget == log.stem
+
+
+def test_a_mock_of_our_own_costs_nothing_and_leaves_no_ledger(tmp_path):
+    with world(tmp_path, Steady(0.1)) as here:
+        here.run(here.plan(QUICK + "phases: [{name: m, rate: 5/s, for: 1s}]\n"), budget=("1USD",), embedded=True)
+    assert not (tmp_path / "ledger").exists()
 
 
 @pytest.mark.slow

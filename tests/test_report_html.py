@@ -73,7 +73,7 @@ def test_the_page_says_the_verdict_of_every_endpoint_with_its_reason():
         "2 of 5 endpoints do not conform",
         "segmind/ p-image-try-on ? could not tell : the budget of 0.03 USD was used up",
         "12 of 50 facts exercised",
-        "0.2676 USD + 6 credits + 1 job of unknown cost spent",
+        "spent 0.2676 USD + 6 credits + 1 job of unknown cost",
         "no budget was given for this paid probe",
         "output_quality above 100 was not tried",
         "Seed 7",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,13 +13,13 @@ from wireproof.money import Money
 from wireproof.report.cases import Fate, cases
 from wireproof.report.reading import (
     Outcome,
+    all_spend_words,
     duration,
     headline,
     outcome,
     overall,
     shares,
     spend_words,
-    spending,
     unseen,
     untold,
 )
@@ -92,9 +93,20 @@ def test_spending_that_nobody_told_is_never_nothing():
 
 
 def test_spending_adds_up_within_a_unit_and_never_across_units():
-    known, unknown = spending(rich_run())
-    assert [str(money) for money in known] == ["0.2676 USD", "6 credits"]
-    assert unknown == 1
+    assert all_spend_words(rich_run()) == "0.2676 USD + 6 credits + 1 job of unknown cost"
+    assert all_spend_words(run()) == "nothing"
+
+
+def test_what_a_ledger_keeps_set_aside_is_told_beside_what_it_knows():
+    known, held = Money(Decimal("0.010"), "USD"), Money(Decimal("0.0450"), "USD")
+    one = Summary(endpoint="a/b", jobs=2, spent=known, held=held, unknown_spend=6)
+    none = Summary(endpoint="a/b", spent=known * 0, held=held)
+    assert spend_words(one) == "0.01 USD, 0.045 USD set aside"
+    assert spend_words(none) == "0 USD, 0.045 USD set aside"
+    assert spend_words(replace(none, held=held * 0)) == "0 USD"
+    assert spend_words(one + none) == "0.01 USD, 0.09 USD set aside"
+    whole = run(verdict("a/b", summary=one), verdict("c/d", summary=replace(none, endpoint="c/d")))
+    assert all_spend_words(whole) == "0.01 USD, 0.09 USD set aside"
 
 
 def test_coverage_is_counted_by_kind_and_what_is_missing_is_kept_with_its_reason():

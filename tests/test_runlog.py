@@ -548,6 +548,21 @@ def test_a_digest_is_empty_but_not_the_empty_body() -> None:
     assert len({digest, Digest.of(b"abc"), b""}) == 2
 
 
+def test_what_is_said_in_json_can_be_kept_without_the_pictures(tmp_path: Path) -> None:
+    said, picture, much = b' {"prompt": "a fox"}', b"\x89PNG", b"[" + b" " * LARGEST_BODY + b"]"
+    call = Call("POST", "https://api.acme.test/", (), said)
+    replies = [Reply(200, (), body) for body in (b'["a"]', picture, b"{ no json", much)]
+    with begin(tmp_path, keep_json=True) as writer:
+        for seq, reply in enumerate(replies, 1):
+            writer.exchange(an_exchange(seq, call=call, reply=reply))
+        writer.exchange(an_exchange(5, call=replace(call, body=picture), reply=Reply(400, (), b"no picture, please")))
+    run = load_run(writer.folder)
+    kept = [one.reply.body for one in run.exchanges if one.reply]
+    assert kept == [b'["a"]', *map(Digest.of, (picture, b"{ no json", much)), b"no picture, please"]
+    assert [one.call.body for one in run.exchanges] == [said] * 4 + [Digest.of(picture)]
+    assert (run.options["keep_bodies"], run.options["keep_json"]) == (False, True)
+
+
 CANARY = "a portrait of my neighbour Josephine, aged 44"
 
 

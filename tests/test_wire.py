@@ -167,6 +167,37 @@ def test_a_body_reads_back_what_was_written() -> None:
     }
 
 
+EITHER = Shape(
+    {
+        "type": "object",
+        "properties": {
+            "detail": {
+                "anyOf": [
+                    {"type": "string", "is": "problem.message"},
+                    {"type": ["array", "null"], "items": {"properties": {"type": {"is": "problem.code"}}}},
+                    {"type": "integer", "is": "problem.code"},
+                ]
+            }
+        },
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("detail", "found"),
+    [
+        ("no credit", [("problem.message", "no credit")]),
+        ([{"type": "value_error"}, 3], [("problem.code", "value_error")]),
+        (422, [("problem.code", 422)]),
+        (None, []),
+        ({"type": "x"}, []),
+        (True, []),
+    ],
+)
+def test_of_several_forms_the_one_is_read_that_the_body_has(detail: Any, found: list[Any]) -> None:
+    assert [(one.name, one.value) for one in bodies.collect(EITHER, {"detail": detail})] == found
+
+
 def test_a_fault_names_the_field_and_its_place_in_the_contract() -> None:
     (fault,) = bodies.faults(SHAPE, {"id": 7, "state": "WAITING"}, {}, "WAITING")
     assert (fault.keyword, fault.subject, fault.place) == ("type", "/id", "/properties/id")

@@ -241,7 +241,11 @@ def check(
     fail_on: Fail = FailOn.VIOLATION,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its price; send nothing.")] = False,
     keep_bodies: Annotated[
-        bool | None, typer.Option("--keep-bodies/--no-keep-bodies", help="Whether bodies are kept in the run.")
+        bool | None,
+        typer.Option(
+            "--keep-bodies/--no-keep-bodies",
+            help="Whether bodies are kept in the run. By default all, and on a paid host what is said in JSON.",
+        ),
     ] = None,
     as_json: AsJson = False,
     report_dir: ReportDir = RUNS,
@@ -286,6 +290,8 @@ def check(
     )
     if resume is not None:
         endpoints, options = session.resumed(resume, options)
+        if said := session.forgot(options):
+            _told(said, 0)
     if dry_run:
         return _dry_run(endpoints, options, as_json)
     kept = _watched(endpoints, options, quiet or as_json)

@@ -36,7 +36,20 @@ from wireproof.load.quantiles import not_seen
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
 from wireproof.mock.transport import EngineTransport
-from wireproof.model import Call, Cover, Credential, Does, Endpoint, Exchange, Finding, Poll, Severity, Summary, Verdict
+from wireproof.model import (
+    Call,
+    Cover,
+    Credential,
+    Does,
+    Endpoint,
+    Exchange,
+    Finding,
+    Kind,
+    Poll,
+    Severity,
+    Summary,
+    Verdict,
+)
 from wireproof.money import Money, exact
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Driver, Stopped, Story, Want
@@ -44,12 +57,12 @@ from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
 from wireproof.runlog import Digest
-from wireproof.spec.values import ceiling_of, price_of
+from wireproof.spec.values import ceiling_of, price_of, refusal_billed
 from wireproof.wire import replies, requests
 from wireproof.wire.dialogue import Cadence, Dialogue, contract_cadence
 
 SURPRISES = 3
-"""So many forbidden requests that are accepted on a paid host end the probing with forbidden requests."""
+"""So many requests that a paid host takes and should refuse end the probing with such requests, of whatever kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +89,8 @@ class Step:
     together: int = 8
     opening: bool = False
     """Whether these are the first jobs of all: looked at most closely, and before others begin."""
+    surprising: bool = False
+    """Whether nothing of it should start a job, and all of it would be paid for that does."""
     parts: tuple[Part, ...] = ()
     """What it tests, one by one, and what each costs."""
 
@@ -311,6 +326,7 @@ def _step(
         calls=len(asked),
         jobs=0,
         price=nothing,
+        surprising=any(one.paid for one in asked),
         parts=tuple(
             Part(
                 name=f"{one.operation}: {one.purpose}",
@@ -402,6 +418,12 @@ def calm(poll: Poll, polls: int) -> float:
     return 0.0 if polls == 0 else min(0.05 * 1.7 ** (polls - 1), contract_cadence(poll, max(1, polls)))
 
 
+NOT_OURS = frozenset(
+    {Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR, Credential.BEYOND, Credential.OTHER}
+)
+"""Keys whose calls are on nobody's account, or on another one than that of the budget."""
+
+
 @dataclass(slots=True)
 class Guard:
     """Stands before every paid call: reserves its ceiling, and settles as soon as a reply tells the cost."""
@@ -410,6 +432,8 @@ class Guard:
     ledger: Ledger | None
     run: str = ""
     """Name of the run, by which a later one finds its reservations again."""
+    prefix: str = ""
+    """A path under which the host is reached."""
     short: str = ""
     """Why something was not bought; empty: the budget covered all."""
     _asked: Reservation | None = None
@@ -448,7 +472,7 @@ class Guard:
         if self.ledger is None:
             return
         if reservation is not None:
-            if exchange.broke == "refused" or (exchange.reply is not None and 400 <= exchange.reply.status < 500):
+            if exchange.broke == "refused" or self._is_free(exchange):
                 self.ledger.release(reservation)
                 return
             self._open[exchange.job or f"#{exchange.seq}"] = (reservation, self._values(exchange.call))
@@ -468,15 +492,33 @@ class Guard:
             self.ledger.settle(reservation, None)
 
     def _values(self, call: Call) -> Mapping[str, Any]:
-        asked = requests.recognise(self.endpoint, call)
+        asked = requests.recognise(self.endpoint, call, self.prefix)
         return asked[0].values if asked else {}
+
+    def _is_free(self, exchange: Exchange) -> bool:
+        """Whether a call was refused in a way that costs us nothing: so the contract says, or the key was not ours."""
+        reply = exchange.reply
+        if reply is None or not 400 <= reply.status < 500:
+            return False
+        if exchange.credential in NOT_OURS and reply.status in (401, 403):
+            return True
+        operation = self.endpoint.operations.get(exchange.operation)
+        if operation is None:
+            return False
+        asked = requests.recognise(self.endpoint, exchange.call, self.prefix)
+        reading = replies.read(self.endpoint, operation, reply, asked[0].values if asked else {})
+        if reading.alternative is not None or refusal_billed(self.endpoint, reading.problems) != "zero":
+            return False
+        # A host that calls wrong what its contract allows is not believed that this costs nothing.
+        wrong = reading.problem is not None and reading.problem.kind is Kind.INVALID
+        return not wrong or not asked or any(requests.breaches(self.endpoint, one) for one in asked)
 
     def _settle(self, exchange: Exchange) -> None:
         label = exchange.job or f"#{exchange.seq}"
         if label not in self._open or exchange.reply is None or self.ledger is None or self.endpoint.price is None:
             return
         reservation, values = self._open[label]
-        asked = requests.recognise(self.endpoint, exchange.call)
+        asked = requests.recognise(self.endpoint, exchange.call, self.prefix)
         if not asked:
             return
         reading = replies.read(self.endpoint, asked[0].operation, exchange.reply, values)
@@ -515,7 +557,8 @@ def conform(
     """
     own = target.mock is not None
     clock = clock or (SteppedClock() if own else RealClock())
-    guard = Guard(endpoint, ledger if target.paid else None, run)
+    prefix = urlsplit(target.base).path.rstrip("/")
+    guard = Guard(endpoint, ledger if target.paid else None, run, prefix)
     if memory is not None:
         guard.resume(memory.held, memory.jobs())
 
@@ -543,7 +586,7 @@ def conform(
         stage = stage_for(endpoint, target, clock, seed, thrifty)
         if _hurries(target):
             stage = _within(stage, job_checks.patience(endpoint, None))
-        reader = Reader(endpoint, urlsplit(target.base).path.rstrip("/"))
+        reader = Reader(endpoint, prefix)
         stopped, left_out = _drive(reader, target, driver, stage, profile, began)
         stopped = stopped or guard.short
         guard.close()
@@ -551,12 +594,25 @@ def conform(
         _must_have_answered(endpoint, target, exchanges)
         if not stopped and not left_out:
             stopped = _nothing_heard(reader.read(exchanges))
-        said = _verdict(reader, exchanges, stopped, eyes)
+        runs = (run, *(memory.runs if memory else ()))
+        said = with_money(_verdict(reader, exchanges, stopped, eyes), guard.ledger, runs)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
     chosen = _fitting(profile, driver.bounds)
     cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
     coverage, whole = _left_untested(endpoint, target, said, exchanges, chosen, cut)
     return replace(said, coverage=coverage, notes=(*said.notes, *left_out, *skipped, *told(whole, coverage))), exchanges
+
+
+def with_money(verdict: Verdict, ledger: Ledger | None, runs: Iterable[str]) -> Verdict:
+    """The verdict with what a ledger knows of the money of these runs; with its own figures where none was kept.
+
+    What jobs were understood to cost is no bill: one whose answer was lost is understood to be none.
+    """
+    if ledger is None:
+        return verdict
+    share = ledger.share(tuple(f"{run} {verdict.endpoint} " for run in runs))
+    told = replace(verdict.summary, spent=share.spent, held=share.reserved, unknown_spend=share.unknown)
+    return replace(verdict, summary=told)
 
 
 def _left_untested(
@@ -734,7 +790,7 @@ MOST_BROKEN, MOST_FOLLOWED = 12, 24
 
 def _told_of(step: Step, target: Target, driver: Driver, stage: Stage) -> None:
     """Carry out a step as it stands in the plan."""
-    if step.name == "forbidden requests" and target.paid:
+    if step.surprising and target.paid:
         _wary(driver, step, stage)
     else:
         # A server of our own machine is not spared: the more jobs at once, the sooner a slow one is through.
@@ -882,14 +938,13 @@ def _must_be_there(target: Target, driver: Driver) -> None:
 
 
 def _wary(driver: Driver, step: Step, stage: Stage) -> None:
-    """Forbidden requests to a paid host, until too many of them were accepted."""
-    surprises = 0
+    """Requests that a paid host should refuse, until too many of them were taken, or may have been."""
     for story in step.make(stage):
-        before = len(driver.exchanges)
-        driver.run([story])
-        surprises += sum(one.reply is not None and one.reply.status < 300 for one in driver.exchanges[before:])
-        if surprises >= SURPRISES:
+        if driver.surprises >= SURPRISES:
             return
+        before = driver.jobs
+        driver.run([story])
+        driver.surprises += driver.jobs - before
 
 
 def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage, most: int) -> None:

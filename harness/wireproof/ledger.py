@@ -21,7 +21,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
 from pathlib import Path
@@ -29,7 +29,7 @@ from typing import Any, Protocol, Self
 
 from wireproof.clock import Clock, RealClock
 from wireproof.errors import CouldNotTell, OverBudget, UsageError, WireproofError
-from wireproof.money import Money
+from wireproof.money import Money, countable
 from wireproof.runlog import DISK, Damaged, Disk, Log, read_log, told
 from wireproof.secrets import Secret
 
@@ -131,6 +131,10 @@ class Ledger(Protocol):
 
     def state(self) -> LedgerState: ...
 
+    def share(self, whose: tuple[str, ...]) -> LedgerState:
+        """How the budget stands, counting only what was reserved with a reason that begins with one of these."""
+        ...
+
     def pending(self) -> tuple[Reservation, ...]:
         """Reservations whose charge is not known, in their order: what a resumed run has to look into."""
         ...
@@ -146,10 +150,8 @@ def _counted(money: Money, unit: str) -> Money:
     """The amount, when it is one that can be counted in this budget."""
     if money.unit != unit:
         raise UsageError(f"{money} cannot be counted in a budget of {unit}")
-    amount = money.amount
-    exponent = amount.as_tuple().exponent
-    if amount < 0 or amount.adjusted() > 15 or not isinstance(exponent, int) or exponent < -40:
-        raise UsageError(f"{amount} {unit} is not an amount that can be charged")
+    if not countable(money.amount, spare=3):
+        raise UsageError(f"{money.amount} {unit} is not an amount that can be charged")
     return money
 
 
@@ -159,6 +161,14 @@ class _Entry:
     billed: Money | None = None
     open: bool = True
     """Whether a caller that is still there may settle it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    why: str
+    amount: Decimal
+    kept: Decimal
+    """Set aside above it."""
 
 
 @dataclass(slots=True)
@@ -172,7 +182,7 @@ class _Book:
     made: int = 0
     entries: dict[int, _Entry] = field(default_factory=dict)
     """Those whose charge is not known."""
-    settled: dict[int, Decimal] = field(default_factory=dict)
+    settled: dict[int, _Settled] = field(default_factory=dict)
     stopped: str = ""
     begun: int = 0
     users: set[int] = field(default_factory=set)
@@ -213,10 +223,10 @@ class _Book:
             self.entries[number].open = False
             return
         entry = self.entries.pop(number)
-        amount = Decimal(billed)
-        self.reserved -= entry.reservation.price.amount - Decimal(record.get("kept", 0))
+        amount, kept = Decimal(billed), Decimal(record.get("kept", 0))
+        self.reserved -= entry.reservation.price.amount - kept
         self.spent += amount
-        self.settled[number] = amount
+        self.settled[number] = _Settled(entry.reservation.why, amount, kept)
         if Charge(entry.reservation, Money(amount, self.unit)).stop:
             self.stopped = (
                 f"call {number} ({entry.reservation.why}) was charged {amount} {self.unit}, "
@@ -235,6 +245,20 @@ class _Book:
             jobs=len(self.entries) + len(self.settled),
             stopped=self.stopped,
         )
+
+    def share(self, whose: tuple[str, ...]) -> LedgerState:
+        """The part of those whose reasons begin so."""
+        open_ = [one for one in self.entries.values() if one.reservation.why.startswith(whose)]
+        over = [one for one in self.settled.values() if one.why.startswith(whose)]
+        with localcontext(_EXACT):
+            aside = sum((one.kept for one in over), Decimal(0))
+            return replace(
+                self.state(),
+                spent=Money(sum((one.amount for one in over), Decimal(0)), self.unit),
+                reserved=Money(sum((one.reservation.price.amount for one in open_), aside), self.unit),
+                unknown=sum(not one.open for one in open_),
+                jobs=len(open_) + len(over),
+            )
 
     def allow(self, price: Money) -> None:
         """Raises OverBudget when the price is not covered."""
@@ -285,7 +309,7 @@ class _Keeper:
                     with localcontext(_EXACT):
                         record["kept"] = str(max(Decimal(0), reservation.price.amount - amount))
                 self._write(record)
-            elif book.settled[reservation.number] != amount:
+            elif book.settled[reservation.number].amount != amount:
                 raise ValueError(f"{reservation} is settled already, with another amount")
         return Charge(reservation, billed)
 
@@ -297,6 +321,10 @@ class _Keeper:
     def state(self) -> LedgerState:
         with self._turn() as book:
             return book.state()
+
+    def share(self, whose: tuple[str, ...]) -> LedgerState:
+        with self._turn() as book:
+            return book.share(whose)
 
     def pending(self) -> tuple[Reservation, ...]:
         with self._turn() as book:
@@ -328,6 +356,11 @@ class MemoryLedger(_Keeper):
 
     def _write(self, record: Mapping[str, Any]) -> None:
         self._book.apply(record)
+
+
+def home() -> Path:
+    """Where the ledgers of keys are kept, for all commands alike: `check` and `load` share the budget of a key."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof" / "ledger"
 
 
 def fingerprint(provider: str, key: str | Secret) -> str:
@@ -374,6 +407,9 @@ class JointLedger:
 
     def state(self) -> LedgerState:
         return self._ledgers[-1].state()
+
+    def share(self, whose: tuple[str, ...]) -> LedgerState:
+        return self._ledgers[-1].share(whose)
 
     def pending(self) -> tuple[Reservation, ...]:
         return self._ledgers[-1].pending()

@@ -91,4 +91,5 @@ def _run(
         keys=keys,
         progress=progress,
         dry_run=options.dry_run,
+        embedded=bool(keys),
     )

@@ -878,7 +878,10 @@ class Summary:
     seconds: float = 0.0
     """By the run's own clock."""
     spent: Money | None = None
-    """Known spending; None where nothing is known."""
+    """Known spending: on a paid host what its ledger has settled, elsewhere by the price list. None where nothing is
+    known."""
+    held: Money | None = None
+    """What the ledger keeps set aside besides, for it may have been charged; None: no ledger was kept."""
     unknown_spend: int = 0
     """Jobs whose cost nobody told."""
     stopped: str = ""
@@ -887,16 +890,22 @@ class Summary:
     def __add__(self, other: Summary) -> Summary:
         if self.endpoint != other.endpoint:
             raise ValueError(f"{self.endpoint} and {other.endpoint} do not add up")
-        spent = self.spent if other.spent is None else (other.spent if self.spent is None else self.spent + other.spent)
         return Summary(
             endpoint=self.endpoint,
             calls=self.calls + other.calls,
             jobs=self.jobs + other.jobs,
             seconds=max(self.seconds, other.seconds),
-            spent=spent,
+            spent=_both(self.spent, other.spent),
+            held=_both(self.held, other.held),
             unknown_spend=self.unknown_spend + other.unknown_spend,
             stopped=self.stopped or other.stopped,
         )
+
+
+def _both(one: Money | None, other: Money | None) -> Money | None:
+    if one is None or other is None:
+        return one or other
+    return one + other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,19 +57,37 @@ def parse(text: str) -> Money:
     return Money(Decimal(match[1]), unit.upper() if len(unit) == 3 else unit.lower())
 
 
+LARGEST, FINEST = 12, -40
+"""Powers of ten: of the first digit of an amount that a host may name, and of its last one."""
+
+
+def countable(amount: Decimal, spare: int = 0) -> bool:
+    """Whether it is an amount that can be charged: not negative, and of a size that somebody may have meant.
+
+    `spare`: by how many digits a sum of such amounts may be longer.
+    """
+    exponent = amount.as_tuple().exponent
+    return isinstance(exponent, int) and amount >= 0 and amount.adjusted() <= LARGEST + spare and exponent >= FINEST
+
+
 def exact(value: object) -> Decimal | None:
-    """A host's number as an exact, finite, non-negative amount; None when it is none.
+    """A host's number as an exact amount that can be counted; None when it is none.
 
     JSON numbers arrive as int, float or Decimal; a float is read by its shortest decimal form,
     which is what the host wrote. A number sent as text is not a number.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+    if not is_number(value):
         return None
     try:
         amount = Decimal(str(value))
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):
         return None
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if countable(amount) else None
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a number at all."""
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
 def total(amounts: Iterable[Money], unit: str) -> Money:

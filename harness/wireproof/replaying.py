@@ -102,7 +102,7 @@ def _carried_out(
     _as_new(target)
     clock = SteppedClock() if target.mock else RealClock()
     transport = EngineTransport(target.mock, clock=clock) if target.mock else None
-    guard = Guard(endpoint, ledger if target.paid else None)
+    guard = Guard(endpoint, ledger if target.paid else None, prefix=urlsplit(target.base).path.rstrip("/"))
     with Sender(transport=transport) as sender:
         driver = Driver(sender=sender, clock=clock, before=guard.before, heard=guard.after)
         # As often as states can change: what passed quickly must not pass unseen.

@@ -482,11 +482,12 @@ class RunWriter:
     without its `end` record, and is read as interrupted.
     """
 
-    def __init__(self, folder: Path, log: Log, *, redactor: Redacts, keep_bodies: bool) -> None:
+    def __init__(self, folder: Path, log: Log, *, redactor: Redacts, keep: Callable[[Exchange], Exchange]) -> None:
+        """`keep`: what of an exchange is kept."""
         self.folder = folder
         self._log = log
         self._redactor = redactor
-        self._keep_bodies = keep_bodies
+        self._keep = keep
         self._guard = threading.Lock()
         self._records = 0
         self._verdicts = 0
@@ -504,21 +505,23 @@ class RunWriter:
         options: Mapping[str, Any],
         specs: Mapping[str, str],
         keep_bodies: bool = False,
+        keep_json: bool = False,
         redactor: Redacts | None = None,
         clock: Clock | None = None,
         disk: Disk = DISK,
     ) -> Self:
         """Begin a run in a folder of its own below `root`; `specs` are the contracts' names and sha256.
 
-        Unless `keep_bodies`, a body is kept as digest and size only, except that of an error reply.
-        Raises DiskError.
+        Unless `keep_bodies`, a body is kept as digest and size only, except that of an error reply, and with
+        `keep_json` also what is said in JSON. Raises DiskError.
         """
         started = datetime.fromtimestamp((clock or RealClock()).wall(), UTC)
         name = f"{started:%Y%m%dT%H%M%SZ}-{command}"
         with told(root, "make the run's folder"):
             folder = _new_folder(root, name, disk)
         log = Log.open(folder / FILE, disk=disk)
-        writer = cls(folder, log, redactor=redactor or Redactor(), keep_bodies=keep_bodies)
+        keep = _whole if keep_bodies else _with_json if keep_json else _without_bodies
+        writer = cls(folder, log, redactor=redactor or Redactor(), keep=keep)
         header = {
             "schema": SCHEMA,
             "id": folder.name,
@@ -527,7 +530,7 @@ class RunWriter:
             "seed": seed,
             "started": started.isoformat(timespec="seconds"),
             "version": version,
-            "options": {**options, "keep_bodies": keep_bodies},
+            "options": {**options, "keep_bodies": keep_bodies, **({"keep_json": True} if keep_json else {})},
             "specs": specs,
         }
         writer._append({"run": writer._clean(encode(header))}, durable=True)
@@ -535,9 +538,7 @@ class RunWriter:
 
     def exchange(self, exchange: Exchange, *, durable: bool = False) -> None:
         """Keep one exchange; `durable` for those that cost money."""
-        safe = self._redactor.exchange(exchange)
-        kept = safe if self._keep_bodies else _without_bodies(safe)
-        self._append({"exchange": encode(kept)}, durable=durable)
+        self._append({"exchange": encode(self._keep(self._redactor.exchange(exchange)))}, durable=durable)
 
     def verdict(self, verdict: Verdict) -> None:
         """Keep a verdict, its summary first, one record for each of its parts."""
@@ -602,6 +603,29 @@ def _new_folder(root: Path, name: str, disk: Disk) -> Path:
             number += 1
         else:
             return folder
+
+
+def _whole(exchange: Exchange) -> Exchange:
+    return exchange
+
+
+def _with_json(exchange: Exchange) -> Exchange:
+    """The exchange with what was said in JSON; of other bodies what is kept of every one."""
+    bare = _without_bodies(exchange)
+    call = exchange.call if _is_json(exchange.call.body) else bare.call
+    said = exchange.reply is not None and _is_json(exchange.reply.body)
+    return replace(bare, call=call, reply=exchange.reply if said else bare.reply)
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether it is an object or a list of JSON. One that is larger than what is kept is not looked at."""
+    if len(body) > LARGEST_BODY or body.lstrip()[:1] not in (b"{", b"["):
+        return False
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _without_bodies(exchange: Exchange) -> Exchange:

@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from wireproof import __version__
-from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan
+from wireproof.conform import INTERRUPTED, Step, Target, conform, embedded, is_loopback, plan, with_money
 from wireproof.errors import CouldNotTell, Interrupted, NoKey, UsageError
 from wireproof.learning import answers, proposal
-from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint
+from wireproof.ledger import FileLedger, JointLedger, Ledger, fingerprint, home
 from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary, Verdict
 from wireproof.money import Money, parse, plain
 from wireproof.probe.driver import Bounds
@@ -45,6 +45,7 @@ class CheckOptions:
     seed: int = 0
     bounds: Bounds = field(default_factory=Bounds)
     keep_bodies: bool | None = None
+    """None: all of them where nothing is paid for, and what is said in JSON where it is."""
     report_dir: Path = Path("reports/runs")
     resumes: tuple[Run, ...] = ()
     """Runs that were cut off, to be gone on with: the last one, before it the one that it went on with, and so on."""
@@ -71,7 +72,8 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
         key for _, t in targets if t.mock is None for key in (t.key, t.other_key, *near_keys(t.key).values()) if key
     ]
     secrets = [Secret(key) for key in keys]
-    keep = options.keep_bodies if options.keep_bodies is not None else not any(t.paid for _, t in targets)
+    paid = any(t.paid for _, t in targets)
+    keep = options.keep_bodies if options.keep_bodies is not None else not paid
     with ExitStack() as stack:
         purses = _purses(targets, options, stack)
         writer = stack.enter_context(
@@ -84,6 +86,8 @@ def check(endpoints: Sequence[Endpoint], options: CheckOptions, watch: Watch | N
                 options={**_kept(endpoints, options), "budgets": {one.name: one.budget for one in purses}},
                 specs=spec_hashes(endpoints),
                 keep_bodies=keep,
+                # What is paid for must be known again by whoever goes on with the run. All of it is our own making.
+                keep_json=paid and options.keep_bodies is None,
                 redactor=Redactor(secrets, own=[urlsplit(t.base).netloc for _, t in targets]),
             )
         )
@@ -133,7 +137,8 @@ def _all(
             )
         except CouldNotTell as error:
             trouble.append(error)
-            verdict = could_not_tell(endpoint, str(error), count - before)
+            runs = (writer.folder.name, *(run.id for run in options.resumes))
+            verdict = with_money(could_not_tell(endpoint, str(error), count - before), ledger, runs)
         except Interrupted:
             if not count:
                 raise
@@ -244,9 +249,8 @@ def _purses(targets: Sequence[tuple[Endpoint, Target]], options: CheckOptions, s
     keys = {endpoint.provider.name: fingerprint(endpoint.provider.name, target.key or "") for endpoint, target in paid}
     names = keys if len(keys) == 1 else {**keys, WHOLE: fingerprint(WHOLE, ",".join(sorted(keys.values())))}
     resumed = options.resumes[0].options.get("budgets", {}) if options.resumes else {}
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof" / "ledger"
     return tuple(
-        Purse(name, stack.enter_context(FileLedger.open(folder, print_, budget, budget=resumed.get(name))))
+        Purse(name, stack.enter_context(FileLedger.open(home(), print_, budget, budget=resumed.get(name))))
         for name, print_ in names.items()
     )
 
@@ -309,9 +313,17 @@ def resumed(folder: Path, options: CheckOptions) -> tuple[list[Endpoint], CheckO
         budget=given,
         profile=asked["profile"],
         seed=run.seed,
-        keep_bodies=asked["keep_bodies"],
+        keep_bodies=None if asked.get("keep_json") else asked["keep_bodies"],
         resumes=tuple(chain),
     )
+
+
+def forgot(options: CheckOptions) -> str:
+    """What is to be said before a paid run is gone on with that kept no bodies; '' where nothing is."""
+    run = options.resumes[0]
+    if run.options["keep_bodies"] or run.options.get("keep_json") or options.budget is None:
+        return ""
+    return f"{run.id} kept no bodies: what it has paid for is not paid for again, and cannot be judged"
 
 
 def _memory(endpoint: Endpoint, runs: Sequence[Run], ledger: Ledger | None) -> Memory | None:
@@ -327,7 +339,7 @@ def _memory(endpoint: Endpoint, runs: Sequence[Run], ledger: Ledger | None) -> M
             held[name] = reservation
     written = (Path(runs[0].folder) / FILE).stat().st_mtime
     since = max(0.0, time.time() - written) + max((one.at + one.took for each in heard for one in each), default=0.0)
-    return Memory.of(family, heard, since, held)
+    return Memory.of(family, heard, since, held, tuple(run.id for run in runs))
 
 
 def _heard_of(run: Run, endpoint: Endpoint) -> list[Exchange]:

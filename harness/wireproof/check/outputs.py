@@ -12,7 +12,7 @@ from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
 from wireproof.lifecycle import Status
 from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Price, Severity
-from wireproof.money import exact, plain
+from wireproof.money import exact, is_number, plain
 from wireproof.spec.values import billed_of, by_canonical, effective, outputs_of, price_of, promised, same
 from wireproof.wire.bodies import MISSING
 
@@ -385,14 +385,26 @@ def _same_number(told: object, asked: object) -> bool:
 
 @check(id="MON001", reads=JobTrace, trips_on=("charges-more", "wrong-unit"))
 def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
-    """Where a host tells what a job cost, it is what the contract's price says.
+    """Where a host tells what a job cost, it is an amount, and what the contract's price says.
 
-    Budgets are made from the price; a bill that differs is found at the end of the month.
+    Budgets are made from the price; a bill that differs is found at the end of the month, and a number that nobody
+    can be charged (-4, 1e300) is taken for a credit or breaks the sum.
     """
     price = price_of(job.endpoint, job.values)
     if price is None or job.endpoint.price is None or not job.taken:
         return
     for seen in job.news:
+        for odd in _no_amounts(seen.reading) if seen.accepted else ():
+            yield finding(
+                f"the job cost {odd}, which is no amount that can be charged",
+                subject="cost",
+                proof=job.endpoint.price.evidence,
+                where=job.endpoint.price.where,
+                evidence=[*_asked(job), seen.seq],
+                expected=str(price),
+                actual=odd,
+            )
+            return
         told = _told_cost(seen.reading)
         if told is None or told == price.amount or not seen.accepted or _is_part(job, seen):
             continue
@@ -432,6 +444,12 @@ def _told_cost(reading: Any) -> Decimal | None:
     parts = [exact(value) for value in reading.values("output.cost")]
     known = [part for part in parts if part is not None]
     return sum(known, Decimal(0)) if known and len(known) == len(parts) else None
+
+
+def _no_amounts(reading: Any) -> list[str]:
+    """Costs in a reply that are numbers and no amounts; what is no number at all breaks the form of the reply."""
+    told = [value for name in ("job.cost", "output.cost") for value in (reading.values(name) if reading else ())]
+    return [str(value)[:20] for value in told if is_number(value) and exact(value) is None]
 
 
 @check(id="MON002", reads=JobTrace, trips_on=("charges-failures",))

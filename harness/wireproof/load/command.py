@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from wireproof import __version__, money
+from wireproof import __version__, ledger, money
 from wireproof.errors import CouldNotTell, UsageError
 from wireproof.load import cases, folder, frames, plans, pricing, record, summing, thresholds
 from wireproof.load.plans import LoadPlan
@@ -97,11 +97,13 @@ def run(
     start: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     dry_run: bool = False,
+    embedded: bool = False,
 ) -> Outcome:
     """Run a plan against endpoints and judge it.
 
     `target`: the address of a server that speaks for all of them; with `live` each contract's own. What
-    is not on this machine costs money: it needs `live` and `budget` (one amount for each unit). `keys` by
+    is not on this machine costs money: it needs `live` and `budget` (one amount for each unit). With a budget
+    what is on this machine counts as paid, too, unless it is `embedded`: a mock of our own. `keys` by
     provider win over the environment. `seconds` is the plan's `--for`. Raises UsageError, ContractError,
     NoKey, CouldNotTell; an interruption ends the run and is told in its outcome.
     """
@@ -126,7 +128,9 @@ def run(
     if dry_run:
         quote = pricing.quote(_first_step(declared), endpoints, _ceilings(budget))
         return Outcome(folder=None, summary=quote.to_json(), exit_code=0 if quote.covered else 4)
-    settings = _addressed(settings, endpoints, target, live, ledger_dir)
+    settings = _addressed(settings, endpoints, target, live)
+    if settings.budget and not embedded:
+        settings = replace(settings, ledger=str(ledger_dir or ledger.home()))
     _refuse_what_no_budget_covers(endpoints, _ceilings(budget))
     order = _Order(
         settings=settings,
@@ -150,20 +154,16 @@ def _ceilings(budget: Sequence[str]) -> tuple[money.Money, ...]:
         raise UsageError(f"--budget: {error}") from None
 
 
-def _addressed(
-    settings: Settings, endpoints: Sequence[Endpoint], target: str | None, live: bool, ledger_dir: Path | None
-) -> Settings:
+def _addressed(settings: Settings, endpoints: Sequence[Endpoint], target: str | None, live: bool) -> Settings:
     if target is None and not live:
         raise UsageError("a load test needs --target URL, or --live for the contract's own server")
     found = bases(endpoints, target)
-    if all(map(is_loopback, found.values())):
-        return replace(settings, bases=found)
-    if not live:
-        raise UsageError("the target is not on this machine, so its jobs may cost money: add --live and --budget")
-    if not settings.budget:
-        raise UsageError("a live load test needs --budget, for example --budget 0.50USD")
-    home = ledger_dir or Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof"
-    return replace(settings, bases=found, ledger=str(home))
+    if not all(map(is_loopback, found.values())):
+        if not live:
+            raise UsageError("the target is not on this machine, so its jobs may cost money: add --live and --budget")
+        if not settings.budget:
+            raise UsageError("a live load test needs --budget, for example --budget 0.50USD")
+    return replace(settings, bases=found)
 
 
 def _refuse_what_no_budget_covers(endpoints: Sequence[Endpoint], ceilings: Sequence[money.Money]) -> None:
@@ -203,7 +203,7 @@ def _first_step(plan: LoadPlan) -> LoadPlan:
 
 def _refuse_what_is_not_covered(order: _Order, ceilings: Sequence[money.Money]) -> None:
     """A live plan must fit its budget before it starts; on this machine a budget may be there to be met."""
-    if not order.settings.ledger:
+    if all(map(is_loopback, order.settings.bases.values())):
         return
     quote = pricing.quote(_first_step(order.plan), order.endpoints, ceilings)
     if not quote.covered:

@@ -20,11 +20,10 @@ from wireproof.load.arrivals import Arrival
 from wireproof.load.censor import Cadence, Interval
 from wireproof.load.frames import Channel
 from wireproof.load.record import Billed, JobRecord, Outcome
-from wireproof.model import Call, Does, Endpoint, Operation, Output, Poll, Reply, Server
+from wireproof.model import Call, Does, Endpoint, Operation, Output, Poll, Problem, Reply, Server
 from wireproof.money import Money, exact
 from wireproof.spec.once import Once
-from wireproof.spec.values import billed_of, outputs_of, price_of, promised, spell
-from wireproof.wire.bodies import MISSING
+from wireproof.spec.values import billed_of, outputs_of, price_of, promised, refusal_billed, spell
 from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
 from wireproof.wire.replies import Reading
 
@@ -179,6 +178,8 @@ class Conduct:
             "job": self.label,
         }
         self._queued_until: float | None = None
+        self._refusals: tuple[Problem, ...] = ()
+        """What the reply that refused it may tell of."""
         self._costs: dict[str, Any] = {}
         self._calls = 0
         self._polls = 0
@@ -303,8 +304,8 @@ class Conduct:
         if why == "lost":
             return Outcome.BROKEN, heard.broke or _problem(reading) or "lost"
         if why == "refused":
-            refused = reading is not None and bool(reading.problems)
-            return (Outcome.REFUSED if refused else Outcome.BROKEN), _problem(reading) or heard.broke
+            self._refusals = reading.problems if reading is not None else ()
+            return (Outcome.REFUSED if self._refusals else Outcome.BROKEN), _problem(reading) or heard.broke
         status = known.status
         if status is None or self._starts.does is Does.RUN:
             status = status or Status.SUCCEEDED
@@ -351,11 +352,13 @@ class Conduct:
         balance = exact(reading.value("account.balance"))
         if isinstance(balance, Decimal):
             self._facts["balance"], self._facts["balance_at"] = balance, at
-        costs = [exact(v) for name in ("job.cost", "output.cost") for v in reading.values(name)]
-        told = [cost for cost in costs if cost is not None]
-        if told and MISSING not in told:
-            whole = exact(reading.value("job.cost"))
-            self._costs["reported"] = whole if whole is not None else sum(told)
+        whole = exact(reading.value("job.cost"))
+        parts = [exact(value) for value in reading.values("output.cost")]
+        known = [part for part in parts if part is not None]
+        if whole is None and known and len(known) == len(parts):
+            whole = exact(sum(known, Decimal(0)))
+        if whole is not None:
+            self._costs["reported"] = whole
 
     def _reported(self) -> Money | None:
         price = self.setup.endpoint.price
@@ -365,6 +368,8 @@ class Conduct:
         price = self.setup.endpoint.price
         if price is None:
             return Billed.UNKNOWN
+        if outcome is Outcome.REFUSED:
+            return _BILLED.get(refusal_billed(self.setup.endpoint, self._refusals), Billed.UNKNOWN)
         status = self._known.status if self._known else None
         word = outcome.value
         if outcome is Outcome.BROKEN and status is Status.SUCCEEDED:

@@ -73,7 +73,7 @@ class Hand:
         self._area = 0.0
         self._changed = 0.0
         self._records: list[tuple[int, str]] = []
-        self._ids: list[tuple[int, str]] = []
+        self._ids: list[tuple[int, str, str]] = []
         self._unsent: dict[str, int] = {}
         self._planned = 0
         self._loop_lag: list[float] = []
@@ -210,7 +210,7 @@ class Hand:
             line,
             worker=self.index,
             waited=slot.waited or self.now() - asked > 0.001,
-            accepted=lambda id: self._ids.append((arrival.k, id)),
+            accepted=lambda id: self._ids.append((arrival.k, id, arrival.endpoint)),
         )
         self._change(1)
         started = conduct.announced(self.now())

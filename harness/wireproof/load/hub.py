@@ -19,7 +19,7 @@ from wireproof.load import folder as files
 from wireproof.load.hand import Message
 from wireproof.load.leases import Teller
 from wireproof.load.plans import LoadPlan
-from wireproof.load.record import Histogram, JobRecord
+from wireproof.load.record import Histogram, JobRecord, Outcome
 from wireproof.load.settings import Settings
 from wireproof.money import Money
 
@@ -62,6 +62,8 @@ class Hub:
         self.why = ""
         """Why the run was stopped before its plan was done; empty: it was not."""
         self.lost: list[int] = []
+        self._taken: set[str] = set()
+        """Endpoints that are known to have accepted a job."""
         self._unsent: dict[str, int] = {}
         self._planned = 0
         self._begun: float | None = None
@@ -94,11 +96,12 @@ class Hub:
         self._write(files.STARTED, message["job"])
 
     def _hear_pulse(self, worker: str, message: Message) -> None:
-        self._write(files.IDS, *(json.dumps({"k": k, "id": id}) for k, id in message["ids"]))
+        self._write(files.IDS, *(json.dumps({"k": k, "id": id}) for k, id, _ in message["ids"]))
         self._write(files.JOBS, *(line for _, line in message["records"]))
+        self._taken.update(endpoint for _, _, endpoint in message["ids"])
         for lease, line in message["records"]:
             if lease and self._teller:
-                self._teller.settle(lease, _spent(JobRecord.from_json(line)))
+                self._teller.settle(lease, self._charged(JobRecord.from_json(line)))
         if self._asked:
             self._lend()
         for endpoint, operation, counts in message["calls"]:
@@ -106,6 +109,13 @@ class Hub:
             more = Histogram({int(bucket): count for bucket, count in counts})
             self._calls[key] = self._calls[key] + more if key in self._calls else more
         self._write(files.PULSES, json.dumps(message["told"]))
+
+    def _charged(self, job: JobRecord) -> Money | None:
+        """What a job has cost at least; None: the full price stays counted.
+
+        A host that has taken nothing yet is not believed that what it refuses is free: it may bill all of it.
+        """
+        return None if job.outcome is Outcome.REFUSED and job.endpoint not in self._taken else job.owed
 
     def _hear_lease(self, worker: str, message: Message) -> None:
         self._asked.append((worker, message))
@@ -235,8 +245,3 @@ class Hub:
 
 def _append(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-
-def _spent(job: JobRecord) -> Money | None:
-    """What is certain to have been charged; None: the full price counts."""
-    return job.spent if job.certain else None

@@ -125,6 +125,19 @@ class JobRecord:
         """Whether `spent` is more than a guess."""
         return self.reported is not None or (self.declared is not None and self.billed is not Billed.UNKNOWN)
 
+    @property
+    def owed(self) -> Money | None:
+        """What is certain to be charged for it at least; None: it may be the full price and more.
+
+        A host's own word counts where it is more than the contract's price, or where the contract says that such an
+        end is free. That a job cost less is a promise which only the bill can keep.
+        """
+        if self.declared is None or self.billed is Billed.ZERO:
+            return self.spent
+        if not self.certain:
+            return None
+        return max(self.reported or self.declared, self.declared)
+
     def to_json(self) -> str:
         """One line; `from_json` gives back an equal record."""
         return msgspec.json.encode(self).decode()

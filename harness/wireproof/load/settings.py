@@ -35,7 +35,7 @@ class Settings:
     budget: tuple[str, ...] = ()
     """Amounts, one for each unit."""
     ledger: str = ""
-    """Folder of the ledgers of keys; empty: nothing costs money."""
+    """Folder of the ledgers of keys; empty: nothing costs money, and a budget is there to be tried out."""
     folder: str = ""
     """Where the run is kept; only the hub writes there."""
     rooms: str = ""

@@ -34,7 +34,7 @@ from locust.env import Environment
 from locust.exception import CatchResponseError
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
-from wireproof import __version__
+from wireproof import __version__, ledger
 from wireproof.errors import UsageError, WireproofError
 from wireproof.load import folder as files
 from wireproof.load import frames, money, plans
@@ -467,15 +467,14 @@ def _plain_settings(environment: Environment) -> Settings:
     if not all(map(is_loopback, found.values())) and not (options.live and budget):
         raise UsageError("the target is not on this machine, so its jobs may cost money: add --live and --budget")
     place = files.make(Path(options.report_dir), time.time())
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "wireproof"
-    paid = not all(map(is_loopback, found.values()))
     return replace(
         asked,
         bases=found,
         budget=budget,
         folder=str(place),
         nonce=chance.token_hex(8),
-        ledger=str(home) if paid else "",
+        # With a budget jobs cost money, wherever they run; without one they are on this machine.
+        ledger=str(ledger.home()) if budget else "",
     )
 
 
@@ -580,7 +579,8 @@ def _hub(environment: Environment, file: str, workers: str) -> int:
     hub = room.prepare()
     for number in (signal.SIGINT, signal.SIGTERM):
         gevent.signal_handler(number, hub.stop, f"interrupted by {signal.Signals(number).name}")
-    gevent.spawn(_obey, hub)
+    orphaned = Event()
+    gevent.spawn(_obey, hub, orphaned)
     if isinstance(runner, MasterRunner):
         sys.stdout.write(json.dumps({"port": runner.server.port}) + "\n")
         sys.stdout.flush()
@@ -593,6 +593,9 @@ def _hub(environment: Environment, file: str, workers: str) -> int:
         gevent.spawn(runner.start, users, users)
     done.wait()
     runner.quit()
+    if orphaned.is_set():
+        # Who started us was killed, which is no orderly end: the budget stays in use, for whoever comes next.
+        os._exit(1)
     return 0
 
 
@@ -612,14 +615,15 @@ def _worker(environment: Environment, host: str, port: str) -> int:
     return 0
 
 
-def _obey(hub: Hub) -> None:
-    """Orders from the process that started us: `stop WHY`, `cut`; its end is an order to stop."""
+def _obey(hub: Hub, orphaned: Event) -> None:
+    """Orders from the process that started us: `stop WHY`, `cut`; its end, told by `orphaned`, is an order to stop."""
     for line in _typed():
         word, _, why = line.strip().partition(" ")
         if word == "stop":
             hub.stop(why)
         elif word == "cut":
             hub.cut()
+    orphaned.set()
     hub.stop("the process that started the run is gone")
 
 

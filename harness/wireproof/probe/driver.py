@@ -90,6 +90,8 @@ class Driver:
     exchanges: list[Exchange] = field(default_factory=list)
     jobs: int = 0
     """Paid calls that were answered with success."""
+    surprises: int = 0
+    """Those among them that the host should have refused."""
     started: float | None = None
     first: int = 1
     """Number of the first exchange, where a run drives several endpoints."""

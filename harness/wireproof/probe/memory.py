@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from wireproof.ledger import Reservation
 from wireproof.model import GIVEN_UP, Credential, Exchange
 from wireproof.runlog import Digest
+from wireproof.secrets import MASK
 
 Name = tuple[str | None, str, str, Credential, int | None]
 
@@ -36,16 +37,23 @@ class Memory:
     held: Mapping[str, Reservation] = field(default_factory=dict)
     """What is set aside for paid calls whose cost nobody has told, by the labels of their jobs or their purposes.
     One that was never heard was about to leave when the run was cut off."""
+    runs: tuple[str, ...] = ()
+    """Names of the runs that are remembered, as the ledger knows them."""
     skipped: dict[str, str] = field(default_factory=dict)
     """What was not asked again, by its name, and why."""
     _heard: dict[Name, deque[Exchange]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, family: str, runs: Iterable[Iterable[Exchange]], since: float, held: Mapping[str, Reservation]
+        cls,
+        family: str,
+        runs: Iterable[Iterable[Exchange]],
+        since: float,
+        held: Mapping[str, Reservation],
+        names: tuple[str, ...] = (),
     ) -> Memory:
         """What several runs have heard of the same calls: the one that got furthest with each knows most of it."""
-        memory = cls(family=family, since=since, held=held)
+        memory = cls(family=family, since=since, held=held, runs=names)
         for exchanges in runs:
             heard: dict[Name, deque[Exchange]] = {}
             for one in exchanges:
@@ -66,12 +74,14 @@ class Memory:
         if before is not None and before.broke == GIVEN_UP and paid:
             raise self._skip(want, "sent when the time of the run was over, outcome unknown; it stays charged")
         if before is not None and before.broke not in ("refused", GIVEN_UP):
-            if before.reply is None or not isinstance(before.reply.body, Digest):
+            if before.reply is None or not isinstance(before.reply.body, Digest) or _masked(want):
                 return replace(want, reply=before.reply, broke=before.broke, at=before.at, took=before.took)
             if paid:
                 raise self._skip(want, "paid for before it was cut off, and its answer was not kept (--keep-bodies)")
         elif before is None and paid and self._called(want) in self.held:
             raise self._skip(want, "sent when the run was cut off, outcome unknown; it stays charged")
+        elif _masked(want):
+            raise self._skip(want, "its address was masked before it was kept")
         return None
 
     def jobs(self) -> Iterator[Exchange]:
@@ -84,6 +94,11 @@ class Memory:
     def _skip(self, want: Exchange, why: str) -> Skipped:
         self.skipped[self._called(want)] = why
         return Skipped(why)
+
+
+def _masked(want: Exchange) -> bool:
+    """Whether an address was read from what was kept, and is none any more: signatures are masked on the disk."""
+    return MASK in want.call.url
 
 
 def _name(one: Exchange) -> Name:

@@ -15,6 +15,7 @@ from wireproof.report.reading import (
     NOUN,
     SEVERITIES,
     Outcome,
+    all_spend_words,
     answer,
     by_number,
     counted,
@@ -25,7 +26,6 @@ from wireproof.report.reading import (
     price_words,
     shares,
     spend_words,
-    spending,
     tally,
     unseen,
     untold,
@@ -82,17 +82,9 @@ def _facts(run: Run) -> list[str]:
         counted(len(run.findings), "finding"),
         counted(sum(summary.calls for summary in summaries), "call"),
         counted(sum(summary.jobs for summary in summaries), "job"),
-        f"{line(_spent(run))} spent",
+        f"spent {line(all_spend_words(run))}",
         duration(max((summary.seconds for summary in summaries), default=0.0)),
     ]
-
-
-def _spent(run: Run) -> str:
-    known, unknown = spending(run)
-    parts = [str(money) for money in known] + ([f"{counted(unknown, 'job')} of unknown cost"] if unknown else [])
-    if parts:
-        return " + ".join(parts)
-    return "unknown" if any(verdict.summary.jobs for verdict in run.verdicts) else "nothing"
 
 
 def _card(run: Run, number: int, verdict: Verdict) -> dict[str, Any]:
@@ -221,6 +213,7 @@ def _spend(run: Run) -> list[dict[str, Any]]:
             "calls": f"{verdict.summary.calls:,}",
             "jobs": f"{verdict.summary.jobs:,}",
             "spent": line(str(verdict.summary.spent)) if verdict.summary.spent is not None else "unknown",
+            "aside": line(str(verdict.summary.held)) if verdict.summary.held is not None else "–",
             "unknown": f"{verdict.summary.unknown_spend:,}",
             "seconds": duration(verdict.summary.seconds),
         }

@@ -92,6 +92,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "jobs": summary.jobs,
         "seconds": summary.seconds,
         "spent": _money(summary.spent),
+        "set_aside": _money(summary.held),
         "unknown_spend": summary.unknown_spend,
         "stopped": summary.stopped,
     }

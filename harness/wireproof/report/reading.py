@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,20 +96,38 @@ def tally_words(findings: Iterable[Finding]) -> str:
 
 
 def spend_words(summary: Summary) -> str:
-    """What was spent. What nobody told is said, and never counted as nothing."""
+    """What was spent. What nobody told, and what is set aside for it, is said, and never counted as nothing."""
+    if summary.held is not None:
+        return _with_aside(str(summary.spent or summary.held * 0), [summary.held])
     known = str(summary.spent) if summary.spent is not None else ""
     unknown = f"{counted(summary.unknown_spend, 'job')} of unknown cost" if summary.unknown_spend else ""
     return " + ".join(filter(None, (known, unknown))) or ("nothing" if not summary.jobs else "unknown")
 
 
-def spending(run: Run) -> tuple[tuple[Money, ...], int]:
-    """Known spending per unit, and the number of jobs whose cost nobody told."""
-    sums: dict[str, Money] = {}
-    for verdict in run.verdicts:
-        spent = verdict.summary.spent
-        if spent is not None:
-            sums[spent.unit] = sums[spent.unit] + spent if spent.unit in sums else spent
-    return tuple(sums[unit] for unit in sorted(sums)), sum(v.summary.unknown_spend for v in run.verdicts)
+def _with_aside(known: str, held: Sequence[Money]) -> str:
+    aside = " + ".join(str(money) for money in held if money.amount)
+    return f"{known}, {aside} set aside" if aside else known
+
+
+def all_spend_words(run: Run) -> str:
+    """What the whole run spent, in the same words."""
+    summaries = [verdict.summary for verdict in run.verdicts]
+    known = sums(summary.spent for summary in summaries)
+    held = sums(summary.held for summary in summaries)
+    # What is set aside covers the jobs whose cost nobody told, where a ledger was kept.
+    unknown = sum(summary.unknown_spend for summary in summaries if summary.held is None)
+    parts = [str(money) for money in known] + ([f"{counted(unknown, 'job')} of unknown cost"] if unknown else [])
+    nothing = "unknown" if any(summary.jobs for summary in summaries) else "nothing"
+    return _with_aside(" + ".join(parts) or nothing, held)
+
+
+def sums(amounts: Iterable[Money | None]) -> tuple[Money, ...]:
+    """What there is of each unit, added up."""
+    found: dict[str, Money] = {}
+    for money in amounts:
+        if money is not None:
+            found[money.unit] = found[money.unit] + money if money.unit in found else money
+    return tuple(found[unit] for unit in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)

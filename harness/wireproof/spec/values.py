@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 import importlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from wireproof.model import Condition, Endpoint, Parameter, Price, SizeRule, Term
+from wireproof.model import Condition, Endpoint, Kind, Parameter, Price, Problem, SizeRule, Term
 from wireproof.money import Money
 from wireproof.spec.once import Once
 
@@ -151,6 +151,44 @@ def ceiling_of(endpoint: Endpoint, values: Values) -> Money | None:
 def billed_of(price: Price, outcome: str) -> str:
     """`full`, `zero`, `maybe` or `unknown` for an outcome (a canonical status, or `refused`)."""
     return price.billed.get(outcome, "unknown")
+
+
+_REFUSALS = frozenset(
+    {
+        Kind.NO_KEY,
+        Kind.BAD_KEY,
+        Kind.FORBIDDEN,
+        Kind.UNKNOWN_MODEL,
+        Kind.INVALID,
+        Kind.TOO_LARGE,
+        Kind.WRONG_METHOD,
+        Kind.OUT_OF_CREDITS,
+        Kind.RATE_LIMITED,
+        Kind.TOO_MANY_JOBS,
+        Kind.OVERLOADED,
+        Kind.CONFLICT,
+    }
+)
+"""Problems that are told before any work is begun."""
+
+_OUTCOMES = {**dict.fromkeys(_REFUSALS, "refused"), Kind.MODERATED: "moderated", Kind.FAILED: "failed"}
+_BILLED = {"never": "zero", "maybe": "maybe", "always": "full"}
+
+
+def refusal_billed(endpoint: Endpoint, problems: Iterable[Problem]) -> str:
+    """`full`, `zero`, `maybe` or `unknown` for a refusal that may tell of any of these problems.
+
+    What the contract says of a problem counts; where it says nothing, what it says of outcomes of that kind. A
+    refusal that is none of its problems is `unknown`.
+    """
+    words = {_problem_billed(endpoint.price, problem) for problem in problems}
+    return words.pop() if len(words) == 1 else "unknown"
+
+
+def _problem_billed(price: Price | None, problem: Problem) -> str:
+    if problem.billed in _BILLED or price is None:
+        return _BILLED.get(problem.billed, "unknown")
+    return billed_of(price, _OUTCOMES.get(problem.kind, ""))
 
 
 # ------------------------------------------------------------------------------------- pictures
