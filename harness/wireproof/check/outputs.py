@@ -46,6 +46,7 @@ def a_success_delivers_what_was_asked_for(job: JobTrace) -> Iterator[Finding]:
                 _carrier(seen),
                 *([parameter.evidence] if parameter else []),
                 *_still_coming(job, seen, wanted),
+                *([UNKNOWN] if not found and _in_another_form(seen) else []),
                 # That one list of a sample holds one picture does not say that there are never more.
                 *([UNKNOWN] if found > wanted and parameter is None else []),
             ),
@@ -55,6 +56,15 @@ def a_success_delivers_what_was_asked_for(job: JobTrace) -> Iterator[Finding]:
             actual=str(found),
         )
         return
+
+
+def _in_another_form(seen: Seen) -> bool:
+    """Whether something stands where the output should, of another form: RPL002 tells that."""
+    chosen = seen.reading.alternative if seen.reading else None
+    members = chosen.shape.schema.get("properties", {}) if chosen and chosen.shape else {}
+    body = seen.reading.body if seen.reading else None
+    places = [name for name, node in members.items() if str(node.get("is", "")).startswith("output.")]
+    return isinstance(body, dict) and any(body.get(name) for name in places)
 
 
 def _still_coming(job: JobTrace, seen: Seen, wanted: int) -> list[Evidence]:

@@ -293,7 +293,7 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
             f"{reading.operation.name} answered {reply.status} with {declared or 'no content type'}"
             + ("" if is_json else f" and a body that is not JSON{why}"),
             subject=f"{reply.status // 100}xx content type",
-            proof=UNKNOWN if why == TOO_GREAT else None,
+            proof=UNKNOWN if why == TOO_GREAT else _form_of_error(seen),
             where=reading.alternative.where if reading.alternative else reading.operation.where,
             evidence=[seen.seq],
             expected="application/json",
@@ -319,6 +319,15 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
             expected="every member once",
             actual="a member twice: readers take the first, the last, or refuse it",
         )
+
+
+def _form_of_error(seen: Seen) -> Evidence | None:
+    """Why it is believed that an error is told in JSON, where it is one: as far as its members are known to be."""
+    reading = seen.reading
+    if reading is None or reading.alternative is not None:
+        return None
+    proofs = [proof for p in _likely(seen) if p.shape is not None for proof in p.shape.proofs.values()]
+    return next((proof for proof in proofs if not proof.binds), None)
 
 
 def _why_not_json(body: bytes, media: str) -> str:

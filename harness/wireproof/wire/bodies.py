@@ -210,19 +210,18 @@ _readers = Once(_reader)
 
 
 def _either(ways: Sequence[Mapping[str, Any]]) -> _Reader | None:
-    """What reads a place that has alternatives: by the one that tells the most of those that the body fits, or
-    of all of them where it fits none."""
+    """What reads a place that has alternatives: by the one that tells the most of those that the body fits."""
     made = [(way, _reader(way)) for way in ways]
     if not any(reader for _, reader in made):
         return None
 
     def read(body: Any, pointer: str, item: int | None, found: list[Found]) -> None:
-        fitting = [reader for way, reader in made if _fits(way).is_valid(body)] or [reader for _, reader in made]
+        fitting = [reader for way, reader in made if _fits(way).is_valid(body)]
         heard: list[list[Found]] = [[] for _ in fitting]
         for reader, told in zip(fitting, heard, strict=True):
             if reader is not None:
                 reader(body, pointer, item, told)
-        most: list[Found] = max(heard, key=len)
+        most: list[Found] = max(heard, key=len, default=[])
         found += most
 
     return read
