@@ -50,7 +50,7 @@ class Want:
     """Whether trouble is what is asked for."""
 
 
-MOST_AGAIN, MOST_WAIT, MOST_HELD = 4, 10.0, 60.0
+MOST_AGAIN, MOST_WAIT, MOST_HELD = 4, 10.0, 30.0
 """So often a call that came too fast is made again, after so many seconds at most, and so many in a whole run."""
 
 Story = Generator[Want, Exchange | None, None]
