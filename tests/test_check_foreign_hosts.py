@@ -131,7 +131,7 @@ BROKEN = [
         type-of-width-not-enforced: REQ001 width.type
         bad-input-500: RPL004 invalid
         errors-as-200: RPL005 error
-        errors-as-html: RPL003 content type
+        errors-as-html: ?RPL003 content type
         no-key-needed: KEY001 key
         key-cut-taken: KEY001 key
         key-longer-taken: KEY001 key
@@ -144,7 +144,7 @@ BROKEN = [
         completed-then-processing: JOB002 succeeded
         failed-200: JOB004 200
         failed-500: JOB004 500
-        failed-without-error: RPL002 error
+        failed-without-error: JOB012 reason
         unknown-200-uuid: JOB006 unknown id
         unknown-422: JOB006 unknown id
         unknown-result-200: JOB006 unknown id

@@ -24,6 +24,7 @@ from wireproof.model import (
     Kind,
     Means,
     Severity,
+    Shape,
     State,
     Where,
 )
@@ -468,9 +469,24 @@ def a_failure_says_why(job: JobTrace) -> Iterator[Finding]:
         blank = bool(places) and all(isinstance(f.value, str) and not f.value.strip() for f in places)
         if shape is not None and blank and reading.alternative.means is Means.FAILED:
             yield _no_reason(seen, reading.alternative.evidence, shape.where, "an empty text")
+        elif shape is not None and not places and _is_bare(seen, shape):
+            yield _no_reason(seen, reading.alternative.evidence, shape.where, "nothing that could be one")
         elif not places and (proper := _with_reason(seen, reading)) is not None:
             # A word alone is not the documented form of a failure, and no promise says which form it takes here.
             yield _no_reason(seen, UNKNOWN, proper.where, "the state alone")
+
+
+def _is_bare(seen: Seen, shape: Shape) -> bool:
+    """Whether a failure has no member that could hold a reason, wherever its host may put it."""
+    reading = seen.reading
+    if reading is None or reading.alternative is None or reading.word not in reading.alternative.states:
+        return False
+    if reading.alternative.means is not Means.FAILED:
+        return False
+    body = reading.body
+    members = shape.schema.get("properties", {})
+    reasons = {name for name, node in members.items() if node.get("is") == "job.error"}
+    return bool(reasons) and isinstance(body, dict) and set(body) <= set(members) - reasons
 
 
 def _no_reason(seen: Seen, proof: Evidence, where: Where, actual: str) -> Finding:

@@ -250,20 +250,20 @@ def _wrong_size(wish: Any, width: int, height: int) -> str:
 def _nearly(wish: Any, width: int, height: int) -> bool:
     """Whether a size or shape is off by so little that a grid explains it: no page states its tolerance."""
     if wish.width and wish.height:
-        return any(_rounded(wish.width, width, step) and _rounded(wish.height, height, step) for step in GRIDS)
+        return any(_rounded(wish.width, width, step) and _rounded(wish.height, height, step) for step in GRIDS[1:])
     if wish.ratio is None:
         return False
     slack = 2 * max(wish.tolerance, Decimal(16) / Decimal(min(width, height)))
     return bool(abs(Decimal(width) / Decimal(height) / wish.ratio - 1) <= slack)
 
 
-GRIDS = (2, 8, 16, 32, 64)
-"""Pixels of the grids on which such models draw."""
+GRIDS = (16, 2, 8, 16, 32, 64)
+"""Pixels of the grids on which such models draw; what is asked for on the first of them is to be had by every one."""
 
 
 def _rounded(asked: int, made: int, step: int) -> bool:
-    """Whether a side is the one that was asked for, as far as a grid allows."""
-    return made % step == 0 and abs(made - asked) < step
+    """Whether a side is the one that was asked for, or was not on a grid and has been put there."""
+    return made == asked or (asked % GRIDS[0] != 0 and made % step == 0 and abs(made - asked) < step)
 
 
 def _what_is_wrong(picture: Any, bad: bool) -> str:

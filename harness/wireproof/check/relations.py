@@ -12,7 +12,7 @@ from wireproof.check.jobs import ALIKE
 from wireproof.check.media import distance
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
-from wireproof.model import Call, Confidence, Evidence, Finding, Relation, Severity
+from wireproof.model import Call, Finding, Relation, Severity
 from wireproof.spec.values import by_canonical, same
 from wireproof.wire.requests import recognise
 
@@ -208,22 +208,13 @@ def an_id_that_must_be_unique_is_taken_once(trace: Trace) -> Iterator[Finding]:
         yield finding(
             "an id that was used before was accepted again",
             subject="repeated id",
-            proof=_promise_of_one(trace, field, before, seen),
+            proof=field.evidence if field else None,
             where=field.where if field else asked.operation.where,
             evidence=[before, seen.seq],
             expected="a refusal",
             actual=str(seen.reply.status if seen.reply else ""),
         )
         return
-
-
-def _promise_of_one(trace: Trace, field: Any, before: int, again: Seen) -> Evidence:
-    """Why a repeated id should have been refused. A host that answers it as it did before has made no second job."""
-    first = next((seen for seen in trace.seen if seen.seq == before), None)
-    same_answer = first is not None and first.reply is not None and again.reply is not None
-    if same_answer and first is not None and first.reply.body == again.reply.body:  # type: ignore[union-attr]
-        return Evidence(confidence=Confidence.UNKNOWN)
-    return field.evidence if field else Evidence()
 
 
 @check(id="LNK001", reads=JobTrace, trips_on=("foreign-link",))

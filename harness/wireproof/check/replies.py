@@ -322,11 +322,12 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
 
 
 def _form_of_error(seen: Seen) -> Evidence | None:
-    """Why it is believed that an error is told in JSON, where it is one: as far as its members are known to be."""
+    """Why it is believed that an error is told in JSON, where it is one: its form as a whole may be known otherwise
+    than that there are errors."""
     reading = seen.reading
     if reading is None or reading.alternative is not None:
         return None
-    proofs = [proof for p in _likely(seen) if p.shape is not None for proof in p.shape.proofs.values()]
+    proofs = [p.shape.proofs[""] for p in _likely(seen) if p.shape is not None and "" in p.shape.proofs]
     return next((proof for proof in proofs if not proof.binds), None)
 
 
