@@ -200,6 +200,30 @@ def test_a_run_that_heard_nothing_says_so(answers: list[Reply], says: str) -> No
     assert says in conform._nothing_heard(trace)
 
 
+@pytest.mark.parametrize(
+    "link", ["http://[::1", "http://h.example:999999/x", "http://h:x/", "//", "\x00", "http://a b/"]
+)
+def test_no_address_of_a_host_brings_a_run_down(link: str) -> None:
+    [endpoint] = resolve("pixeldojo/p-image-edit")
+    accepted = json.loads(ACCEPTED.body)
+    done = state("completed", output={"images": [link]})
+    talk = [("submit", RUN, told(202, {**accepted, "statusUrl": link})), ("status", "/api/v1/jobs/job_abcdef", done)]
+    assert isinstance(keys(endpoint, talk), set)
+    place = stage()
+    line = Line(lambda call, _: talk[0][2] if call.method == "POST" else done)
+    values = {"prompt": "a", "images": ["https://a.example/1.png"]}
+    Driver(line, place.clock).run([stories.whole_job(place, "job", values, "valid")])
+    assert {call.url.partition("/api")[0] for call in line.calls} == {"http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize("depth", [101, 900, 5000])
+def test_no_depth_of_a_reply_brings_a_judge_down(depth: int) -> None:
+    [endpoint] = resolve("pixeldojo/p-image-edit")
+    deep = Reply(200, JSON, b'{"jobId":' + b"[" * depth + b"]" * depth + b"}")
+    found = conform.verdict(endpoint, spoken(endpoint, [("submit", RUN, ACCEPTED), ("status", "/api/v1/jobs/j", deep)]))
+    assert any("nested deeper" in one.says for one in found.findings)
+
+
 def test_a_server_error_that_passes_is_a_question_and_one_that_stays_is_not() -> None:
     [endpoint] = resolve("segmind/p-image")
     for again, severity in ((400, Severity.QUESTION), (502, Severity.VIOLATION)):

@@ -58,7 +58,7 @@ from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
 from wireproof.runlog import Digest
 from wireproof.spec.values import ceiling_of, price_of, refusal_billed
-from wireproof.wire import replies, requests
+from wireproof.wire import links, replies, requests
 from wireproof.wire.dialogue import Cadence, Dialogue, contract_cadence
 
 SURPRISES = 3
@@ -153,7 +153,7 @@ def embedded(endpoint: Endpoint, seed: int = 0, manners: Manners | None = None) 
 
 def is_loopback(url: str) -> bool:
     """Whether an address leads to this machine by its spelling alone."""
-    host = urlsplit(url).hostname or ""
+    host = links.parts(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -663,7 +663,7 @@ def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int, caden
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
+    parts = links.parts(url)
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 

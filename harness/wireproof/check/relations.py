@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
-from urllib.parse import urlsplit
 
 from wireproof.check.jobs import ALIKE
 from wireproof.check.media import distance
@@ -14,6 +13,7 @@ from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
 from wireproof.model import Call, Finding, Relation, Severity
 from wireproof.spec.values import by_canonical, same
+from wireproof.wire.links import parts
 from wireproof.wire.requests import recognise
 
 
@@ -225,12 +225,12 @@ def links_lead_to_the_host_itself(job: JobTrace) -> Iterator[Finding]:
     """
     if job.submit is None or job.submit.reading is None:
         return
-    own = {(urlsplit(job.submit.exchange.call.url).hostname or "").lower()}
-    own |= {(urlsplit(server.url).hostname or "").lower() for server in job.endpoint.provider.servers.values()}
+    own = {(parts(job.submit.exchange.call.url).hostname or "").lower()}
+    own |= {(parts(server.url).hostname or "").lower() for server in job.endpoint.provider.servers.values()}
     near = {"localhost", "127.0.0.1", "::1"}
     yield from _foreign_pictures(job, own)
     for name, link in job.submit.reading.links.items():
-        host = (urlsplit(link).hostname or "").lower()
+        host = (parts(link).hostname or "").lower()
         if not host or host in own or (host in near and own & near):
             yield from _astray(job, job.submit, name, link)
             continue
@@ -249,7 +249,7 @@ def _astray(job: JobTrace, submit: Seen, name: str, link: str) -> Iterator[Findi
 
     Behind a gateway the latter may be as good; a client that goes by it learns nothing there if it is not."""
     meant = [asked.operation for asked in recognise(job.endpoint, Call("GET", link)) if asked.operation.link]
-    there, asked_at = urlsplit(link), urlsplit(submit.exchange.call.url)
+    there, asked_at = parts(link), parts(submit.exchange.call.url)
     known = any(operation.link == name for operation in job.endpoint.operations.values())
     if known and meant and all(operation.link != name for operation in meant):
         yield finding(
@@ -278,7 +278,7 @@ def _foreign_pictures(job: JobTrace, own: set[str]) -> Iterator[Finding]:
     near = {"localhost", "127.0.0.1", "::1"}
     for seen in job.results:
         for output in seen.reading.outputs if seen.reading else ():
-            scheme, host = urlsplit(output.url or "").scheme, (urlsplit(output.url or "").hostname or "").lower()
+            scheme, host = parts(output.url or "").scheme, (parts(output.url or "").hostname or "").lower()
             if scheme not in ("", "http", "https", "data"):
                 host = f"{scheme}:{host}"
             if host and host not in own and not (host in near and own & near):

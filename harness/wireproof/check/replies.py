@@ -293,7 +293,7 @@ def a_body_is_of_the_kind_it_says(seen: Seen) -> Iterator[Finding]:
             f"{reading.operation.name} answered {reply.status} with {declared or 'no content type'}"
             + ("" if is_json else f" and a body that is not JSON{why}"),
             subject=f"{reply.status // 100}xx content type",
-            proof=UNKNOWN if why == TOO_GREAT else _form_of_error(seen),
+            proof=UNKNOWN if why in (TOO_GREAT, TOO_DEEP) else _form_of_error(seen),
             where=reading.alternative.where if reading.alternative else reading.operation.where,
             evidence=[seen.seq],
             expected="application/json",
@@ -337,6 +337,8 @@ def _why_not_json(body: bytes, media: str) -> str:
         return ""
     if body.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return ": it begins with a byte order mark"
+    if body.count(b"[") + body.count(b"{") > bodies.MOST_DEPTH:
+        return TOO_DEEP
     try:
         json.loads(body.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError) as why:
@@ -345,7 +347,8 @@ def _why_not_json(body: bytes, media: str) -> str:
 
 
 TOO_GREAT = ": a number in it is greater than most readers take"
-"""The one thing that keeps a body from being read although the grammar of JSON allows it."""
+TOO_DEEP = f": it is nested deeper than {bodies.MOST_DEPTH} levels"
+"""What keeps a body from being read although the grammar of JSON allows it."""
 
 
 def _no_constant(name: str) -> None:

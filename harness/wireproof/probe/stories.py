@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from wireproof.clock import Clock
 from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Operation, Output
@@ -14,6 +14,7 @@ from wireproof.probe.driver import Story, Want
 from wireproof.spec.values import spell
 from wireproof.wire import requests
 from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
+from wireproof.wire.links import parts
 
 EARLY = "result asked for early"
 """Purpose of asking for a result before it can be there: hosts differ in what they answer."""
@@ -207,7 +208,7 @@ def followed(stage: Stage, exchange: Exchange, operation: Operation, values: Map
 
 
 def _address(output: Output) -> bool:
-    return output.url is not None and urlsplit(output.url).scheme in ("http", "https")
+    return output.url is not None and parts(output.url).scheme in ("http", "https")
 
 
 def shown_to_others(stage: Stage, label: str, values: Mapping[str, Any]) -> Story:

@@ -164,6 +164,24 @@ class Found(NamedTuple):
     item: int | None
 
 
+MOST_DEPTH = 100
+"""Of lists and objects within each other, in a request or a reply: more than that brings most readers down."""
+
+
+def too_deep(text: bytes, value: Any) -> bool:
+    """Whether a JSON text, read to this value, is nested deeper than that."""
+    return text.count(b"[") + text.count(b"{") > MOST_DEPTH and _depth(value) > MOST_DEPTH
+
+
+def _depth(value: Any) -> int:
+    """How many lists and objects are within each other."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, (list, dict))]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
+
+
 def collect(shape: Shape, body: Any) -> list[Found]:
     """Every value of the vocabulary that stands in a body, in the order of the shape."""
     return _read(shape.schema, body)

@@ -23,7 +23,7 @@ from wireproof.model import (
 )
 from wireproof.spec.once import Once
 from wireproof.spec.values import Values, effective, holds
-from wireproof.wire.bodies import MISSING, Found, collect
+from wireproof.wire.bodies import MISSING, Found, collect, too_deep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +101,11 @@ def _media_type(declared: str) -> str:
 
 
 def parse(body: bytes) -> Any:
-    """The JSON value of a body; MISSING when it is none. Numbers with a fraction stay exact enough for money
-    because they are read by their shortest decimal form."""
+    """The JSON value of a body; MISSING when it is none, or too deep for most readers. Numbers with a fraction stay
+    exact enough for money because they are read by their shortest decimal form."""
     try:
-        return msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
+        return MISSING if too_deep(body, value) else value
     except (msgspec.DecodeError, RecursionError, ValueError):
         return MISSING
 

@@ -26,6 +26,8 @@ from wireproof.model import (
     Where,
 )
 from wireproof.spec.values import Values, effective, flatten, holds, matters, nest, same
+from wireproof.wire import links
+from wireproof.wire.bodies import MOST_DEPTH, too_deep
 
 # -------------------------------------------------------------------------------------- building
 
@@ -195,11 +197,11 @@ def recognise(endpoint: Endpoint, call: Call, prefix: str = "") -> tuple[Asked, 
 
     Several answers only where the body is a list of requests.
     """
-    parts = urlsplit(call.url)
-    path = parts.path
+    where = links.parts(call.url)
+    path = where.path
     if prefix and path.startswith(prefix):
         path = path[len(prefix) :]
-    query = dict(parse_qsl(parts.query, keep_blank_values=True)) if parts.query else {}
+    query = dict(parse_qsl(where.query, keep_blank_values=True)) if where.query else {}
     for route in routes(endpoint.operations):
         named = route.match(call.method, path, query)
         if named is not None:
@@ -326,24 +328,13 @@ def decode(body: bytes) -> tuple[Any, str]:
 
 
 _BACKSLASH = ord("\\")
-MOST_DEPTH = 100
-"""Of lists and objects within each other in a request."""
 
 
 def oddity(text: bytes, value: Any) -> str:
     """Why a request's JSON text is refused though it was read to this value; '' where it is not."""
-    if text.count(b"[") + text.count(b"{") > MOST_DEPTH and _depth(value) > MOST_DEPTH:
+    if too_deep(text, value):
         return f"the body is nested deeper than {MOST_DEPTH} levels"
     return "an object of the body names a member twice" if names_twice(text, value) else ""
-
-
-def _depth(value: Any) -> int:
-    """How many lists and objects are within each other."""
-    depth, level = 0, [value]
-    while level := [one for one in level if isinstance(one, (list, dict))]:
-        depth += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
-    return depth
 
 
 def names_twice(text: bytes, value: Any) -> bool:
