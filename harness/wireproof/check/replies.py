@@ -651,9 +651,11 @@ def what_the_contract_allows_is_taken(trace: Trace) -> Iterator[Finding]:
 def _refused_for(trace: Trace) -> Iterator[tuple[str, list[Seen]]]:
     """What valid requests were refused for, operation by operation, and those requests."""
     repeated = _repeated_ids(trace)
+    starts = [seen for seen in trace.seen if seen.operation and seen.operation.does.bills]
     for operation in trace.endpoint.operations.values():
-        own = [seen for seen in trace.seen if seen.operation and seen.operation.name == operation.name]
-        taken = [seen for seen in own if operation.does.bills and seen.accepted and not seen.is_error]
+        own = [seen for seen in starts if seen.operation and seen.operation.name == operation.name]
+        # A blocking run may fail over its job, and not over its values: what was taken elsewhere is fine.
+        taken = [s for s in (starts if operation.does is Does.RUN else own) if s.accepted and not s.is_error]
         fine = {_spelt(name, value) for seen in taken for name, value in seen.values.items()}
         reached = {address for seen in taken for address in _addresses(seen)}
         refused = [s for s in own if s.seq not in repeated and _wrongly_refused(s, reached)]
