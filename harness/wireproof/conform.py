@@ -715,7 +715,7 @@ def _used_to(stage: Stage, target: Target, trace: Trace) -> Stage:
     deadline = stage.endpoint.provider.poll.deadline.seconds or 0.0
     if _hurries(target):
         return _within(stage, job_checks.patience(stage.endpoint, job_checks.taken(trace)))
-    return _within(stage, IMPATIENT * deadline) if job_checks.stuck(trace) >= OPENING else stage
+    return _within(stage, IMPATIENT * deadline) if len(job_checks.stuck(trace)) >= OPENING else stage
 
 
 def _hurries(target: Target) -> bool:

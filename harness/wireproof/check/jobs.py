@@ -355,9 +355,9 @@ def a_job_ends(trace: Trace) -> Iterator[Finding]:
     """
     deadline = trace.endpoint.provider.poll.deadline
     usual = patience(trace.endpoint, taken(trace))
-    for job in trace.jobs:
+    for job in stuck(trace):
         since = waited(job)
-        if job.tangled or job.misled or since < usual * AT_LAST or job.submit is None:
+        if job.tangled or job.misled or job.submit is None:
             continue
         late = deadline.seconds is not None and since >= deadline.seconds * AT_LAST
         last = next((w for seen in reversed(job.news) if (w := _words(seen))), "no state")
@@ -404,10 +404,10 @@ def waited(job: JobTrace) -> float:
     return told[-1].exchange.at - job.submit.exchange.at
 
 
-def stuck(trace: Trace) -> int:
-    """How many jobs were followed as long as makes sense, and did not end."""
+def stuck(trace: Trace) -> list[JobTrace]:
+    """The jobs that were followed as long as makes sense, and did not end."""
     usual = patience(trace.endpoint, taken(trace))
-    return sum(waited(job) >= usual * AT_LAST for job in trace.jobs)
+    return [job for job in trace.jobs if waited(job) >= usual * AT_LAST]
 
 
 @check(id="JOB010", reads=JobTrace, trips_on=("progress-goes-back",))
@@ -517,19 +517,22 @@ def what_is_told_of_a_job_stays(job: JobTrace) -> Iterator[Finding]:
     Whoever reads a result twice, or hands its address on, relies on it. Addresses may be signed anew each time.
     """
     for name, what in LASTING.items():
-        told = [(seen, list(map(str, seen.reading.values(name)))) for seen in job.results if seen.reading]
-        told = [(seen, values) for seen, values in told if values and not seen.is_error]
-        if name == "job.expires_at":
-            told = [
-                (seen, [str(v)]) for seen in job.news if seen.reading and (v := seen.reading.value(name)) is not MISSING
-            ]
-        for (before, was), (after, now) in pairwise(told):
+        for (before, was), (after, now) in pairwise(_told(job, name)):
             # Outputs that come one by one are more each time.
-            if was == now or sorted(now)[: len(was)] != sorted(now) and set(was) <= set(now):
+            if was == now or (len(was) < len(now) and set(was) <= set(now)):
                 continue
             yield _otherwise(job, what, before.seq, after.seq, was, now)
             break
     yield from _other_pictures(job)
+
+
+def _told(job: JobTrace, name: str) -> list[tuple[Seen, list[str]]]:
+    """What was told of a job under a name, each time that it was: of its outputs in its results, of itself anywhere."""
+    if not name.startswith("output."):
+        each = ((seen, seen.reading.value(name)) for seen in job.news if seen.reading)
+        return [(seen, [str(value)]) for seen, value in each if value is not MISSING]
+    every = ((seen, [str(value) for value in seen.reading.values(name)]) for seen in job.results if seen.reading)
+    return [(seen, values) for seen, values in every if values and not seen.is_error]
 
 
 LASTING = {"output.id": "id of an output", "output.seed": "seed", "job.expires_at": "time of expiry"}

@@ -15,6 +15,7 @@ from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, 
 from wireproof.money import exact, is_number, plain
 from wireproof.spec.values import billed_of, by_canonical, effective, outputs_of, price_of, promised, same
 from wireproof.wire.bodies import MISSING
+from wireproof.wire.links import leads_to
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
 
@@ -118,8 +119,7 @@ def _no_output(exchange: Exchange) -> str:
     if reply is None:
         # What breaks off on its way is told by RPL007.
         return "cannot be reached" if exchange.broke == "refused" else ""
-    leads_on = reply.status in (301, 302, 303, 307, 308) and reply.header("location")
-    return f"answered {reply.status}" if reply.status >= 300 and not leads_on else ""
+    return f"answered {reply.status}" if reply.status >= 300 and leads_to(exchange) is None else ""
 
 
 def _shortened(job: JobTrace, age: float) -> bool:

@@ -111,10 +111,9 @@ class Sender:
         finally:
             if not stays:
                 line.close()
-        self._lines[where[:3]] = line
-        if not stays:
-            del self._lines[where[:3]]
-        elif len(self._lines) > MOST_LINES:
+        if stays:
+            self._lines[where[:3]] = line
+        if len(self._lines) > MOST_LINES:
             self._lines.pop(next(iter(self._lines))).close()
         return reply
 

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
 
 from wireproof.clock import Clock
 from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Operation, Output
@@ -14,7 +13,7 @@ from wireproof.probe.driver import Story, Want
 from wireproof.spec.values import spell
 from wireproof.wire import requests
 from wireproof.wire.dialogue import Ask, Dialogue, Known, Stop
-from wireproof.wire.links import parts
+from wireproof.wire.links import leads_to, parts
 
 EARLY = "result asked for early"
 """Purpose of asking for a result before it can be there: hosts differ in what they answer."""
@@ -121,8 +120,8 @@ _WRONG = {Credential.NEAR: "lacks its last character", Credential.BEYOND: "has i
 
 
 def near_keys(key: str | None) -> dict[Credential, str]:
-    """Keys that are almost one and open nothing: a host that compares beginnings lets one of them in. None for a key so
-    short that it is no key but a word of somebody's tests."""
+    """Keys that are almost one and open nothing: a host that compares beginnings lets one of them in. There is none for
+    a key so short that it is no key but a word of somebody's tests."""
     return {Credential.NEAR: key[:-1], Credential.BEYOND: key + key[-1]} if key and len(key) >= SHORTEST_KEY else {}
 
 
@@ -178,20 +177,10 @@ def fetched(stage: Stage, url: str, label: str, output: int, purpose: str) -> St
             credential=Credential.NONE,
             output=output,
         )
-        further = leads_to(exchange)
-        if further is None or not stage.may_fetch(further):
+        further = leads_to(exchange) if exchange else None
+        if not further or not stage.may_fetch(further):
             return
         url = further
-
-
-def leads_to(exchange: Exchange | None) -> str | None:
-    """The address that a reply leads on to; None where it is no such reply."""
-    reply = exchange.reply if exchange else None
-    where = reply.header("location") if reply is not None and reply.status in (301, 302, 303, 307, 308) else None
-    try:
-        return urljoin(exchange.call.url, where) if exchange and where else None
-    except ValueError:
-        return None
 
 
 def followed(stage: Stage, exchange: Exchange, operation: Operation, values: Mapping[str, Any], purpose: str) -> Story:

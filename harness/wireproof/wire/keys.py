@@ -9,10 +9,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, unquote_plus
 
 from wireproof.model import Call, Provider
 from wireproof.secrets import MASK
+from wireproof.wire.links import parts
 
 SHORTEST = 8
 """Characters. What is shorter is a word of somebody's tests, and would be found where it means something else."""
@@ -93,12 +94,9 @@ def _says_key(name: str, value: str) -> bool:
 
 def _in_address(url: str) -> Iterator[str]:
     """Both as they were written and as they are meant: who echoes an address echoes it as it came."""
-    try:
-        parts = urlsplit(url)
-        yield parts.password or ""
-    except ValueError:
-        return
-    for pair in re.split("[&;]", parts.query):
+    where = parts(url)
+    yield where.password or ""
+    for pair in re.split("[&;]", where.query):
         name, _, value = pair.partition("=")
         if _says_key(unquote_plus(name), value):
             yield from (value, unquote_plus(value))

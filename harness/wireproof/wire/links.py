@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from wireproof.model import Exchange
 
 NOWHERE = SplitResult("", "", "", "", "")
 
@@ -15,3 +17,13 @@ def parts(url: str) -> SplitResult:
     except ValueError:
         return NOWHERE
     return found
+
+
+def leads_to(exchange: Exchange) -> str | None:
+    """The address that a reply leads on to, empty where it is none; None where the reply does not lead on."""
+    reply = exchange.reply
+    where = reply.header("location") if reply is not None and reply.status in (301, 302, 303, 307, 308) else None
+    try:
+        return urljoin(exchange.call.url, where) if where else None
+    except ValueError:
+        return ""
