@@ -8,9 +8,8 @@ that we export, and all its checks; both count every request, and both judge eve
 Each begins warm: one run of each goes before and is not counted.
 
 A case of ours is one request of a whole run, with everything that is made of it: reading, states, pictures,
-money. Ours also waits on purpose, to look at a result a few seconds late; the rate is told with that wait and
-without it, and the goal is held against the one without. Cases a second say nothing of what is found: that is
-what `bench/score.py` is for.
+money. A run also looks at results some seconds after their end; here these are seconds of the server's clock. Cases
+a second say nothing of what is found: that is what `bench/score.py` is for.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ from typing import Any
 from peer import Peer
 
 from wireproof import conform
-from wireproof.clock import RealClock
 from wireproof.conform import Target
 from wireproof.model import Endpoint
+from wireproof.probe.stories import LATE
 from wireproof.spec.load import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,23 +50,10 @@ class Tried:
     requests: int
     accepted: int
     seconds: float
-    waited: float = 0.0
-    """Of these seconds, those in which it did nothing on purpose."""
 
     @property
     def rate(self) -> float:
-        return self.requests / (self.seconds - self.waited)
-
-
-class Waits(RealClock):
-    """A clock that knows how long it was slept on."""
-
-    waited = 0.0
-
-    def sleep(self, seconds: float) -> None:
-        began = time.perf_counter()
-        super().sleep(seconds)
-        self.waited += time.perf_counter() - began
+        return self.requests / self.seconds
 
 
 @contextmanager
@@ -92,11 +78,11 @@ def server(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
 
 def ours(endpoint: Endpoint, ready: dict[str, Any]) -> Tried:
     """A whole standard run."""
-    began, clock = time.perf_counter(), Waits()
+    began = time.perf_counter()
     target = Target(base=ready["url"], key=ready["key"])
-    verdict, exchanges = conform.conform(endpoint, target, profile="standard", clock=clock)
+    verdict, exchanges = conform.conform(endpoint, target, late=LATE / SCALE)
     jobs = verdict.summary.jobs if verdict.summary else 0
-    return Tried(len(exchanges), jobs, time.perf_counter() - began, clock.waited)
+    return Tried(len(exchanges), jobs, time.perf_counter() - began)
 
 
 def theirs(peer: Peer, endpoint: Endpoint, ready: dict[str, Any], budget: int) -> Tried:
@@ -123,9 +109,7 @@ def line(name: str, runs: Sequence[Tried]) -> str:
         "cases": statistics.median(one.requests for one in runs),
         "accepted": statistics.median(one.accepted for one in runs),
         "s": statistics.median(one.seconds for one in runs),
-        "s of waiting": statistics.median(one.waited for one in runs),
-        "cases/s": statistics.median(one.requests / one.seconds for one in runs),
-        "without waiting": statistics.median(one.rate for one in runs),
+        "cases/s": statistics.median(one.rate for one in runs),
     }
     return f"  {name:14}" + "".join(f"{value:10.4g} {unit}" for unit, value in middle.items())
 

@@ -15,9 +15,12 @@ from pathlib import Path
 import pytest
 
 from test_cli import run
+from test_conform import Forgets
 from wireproof import cli
 from wireproof.clock import SteppedClock
 from wireproof.conform import Target, conform
+from wireproof.mock.engine import Mock
+from wireproof.mock.socket import serving
 from wireproof.model import GIVEN_UP, Call, Credential, Exchange, Reply
 from wireproof.probe.driver import LEAST, Bounds, Driver, Stopped, Story, Want
 from wireproof.probe.memory import Memory, Skipped
@@ -182,3 +185,18 @@ def test_an_odd_budget_is_refused_with_one_that_would_do(budget: str, says: str,
     done = run(*words, f"--budget={budget}", SEGMIND_API_KEY="SG_0123456789abcdef")
     assert done.returncode == 2
     assert says in done.stderr
+
+
+# ----------------------------------------------------------------------------------- a late look
+
+
+@pytest.mark.parametrize(("late", "heard"), [(3.0, False), (90.0, True)])
+def test_a_job_is_asked_for_once_more_as_late_as_a_run_was_told(late: float, heard: bool) -> None:
+    """A host that forgets a minute after the end, on a clock that only we move."""
+    clock, mock = SteppedClock(), Mock([SEGMIND], manners=Forgets())
+    with serving(mock, clock=clock) as url:
+        target = Target(base=url, key=mock.key("segmind"))
+        verdict, exchanges = conform(SEGMIND, target, profile="quick", clock=clock, late=late)
+    (end, *_) = [one for one in exchanges if one.purpose == "asked again late"]
+    assert end.at >= late
+    assert ("JOB008" in {one.check for one in verdict.findings}) is heard

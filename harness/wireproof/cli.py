@@ -238,6 +238,15 @@ def check(
         float | None, typer.Option("--max-time", min=0.001, help="Seconds per endpoint, at most.")
     ] = None,
     rate: Annotated[str | None, typer.Option("--rate", help="At most so many calls: 10/s, 30/m.")] = None,
+    late: Annotated[
+        float,
+        typer.Option(
+            "--late",
+            min=0,
+            help="Seconds after its end at which a job on a server is asked for once more: is its result still there? "
+            "More than the 3 by default hears what is forgotten later; 0 waits for nothing.",
+        ),
+    ] = 3.0,
     fail_on: Fail = FailOn.VIOLATION,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its price; send nothing.")] = False,
     keep_bodies: Annotated[
@@ -285,6 +294,7 @@ def check(
         profile=profile.value,
         seed=seed,
         bounds=Bounds(requests=max_requests, jobs=max_jobs, seconds=max_time, gap=_gap(rate)),
+        late=late,
         keep_bodies=keep_bodies,
         report_dir=report_dir,
     )

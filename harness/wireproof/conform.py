@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice
@@ -122,9 +122,6 @@ FEW = 10
 
 CROWD = 24
 """So many jobs run at once against a server of this machine."""
-
-LATE = 3.0
-"""Seconds after its result at which a job is looked at again on a clock that is not ours."""
 
 LOOKED_AT_LATE, FEW_LATE = 3, 2
 """So many jobs are looked at again late; in a quick run fewer."""
@@ -408,9 +405,21 @@ def _dry_stage(endpoint: Endpoint) -> Stage:
 # ------------------------------------------------------------------------------------------ the run
 
 
-def hasty(poll: Poll, polls: int) -> float:
-    """A cadence for a server on this machine: quick at first so that no state is missed, then the contract's."""
-    return 0.0 if polls == 0 else min(0.04 * 1.25 ** (polls - 1), contract_cadence(poll, max(1, polls)))
+def hasty(poll: Poll, polls: int, first: float = 0.005) -> float:
+    """A cadence for a server on this machine: quick at first so that no state is missed, then the contract's.
+
+    `first`: seconds before the second poll; the gap doubles until it is that of `steady`.
+    """
+    if polls == 0:
+        return 0.0
+    return min(first * 2.0 ** (polls - 1), 0.04 * 1.25 ** (polls - 1), contract_cadence(poll, polls))
+
+
+steady = functools.partial(hasty, first=0.04)
+"""The cadence for a server on this machine whose jobs are known to take their time."""
+
+QUICKLY = 0.4
+"""Seconds; a job that takes longer is asked after steadily."""
 
 
 def calm(poll: Poll, polls: int) -> float:
@@ -548,10 +557,12 @@ def conform(
     began: Callable[[Step], None] = lambda step: None,
     run: str = "",
     memory: Memory | None = None,
+    late: float = stories.LATE,
 ) -> tuple[Verdict, tuple[Exchange, ...]]:
     """Drive an endpoint and judge it: the verdict, and everything that was said.
 
-    `run` names the run in the ledger; `memory` is what an earlier one has heard that was cut off.
+    `late`: seconds after its end at which a job is asked for once more, on a clock that is not ours. `run` names the
+    run in the ledger; `memory` is what an earlier one has heard that was cut off.
     Raises Unreachable when the target does not answer at all, CouldNotTell when it takes no key of ours, Interrupted
     when a person ends it before the first answer.
     """
@@ -581,13 +592,16 @@ def conform(
             family=f"{endpoint.name} ",
             memory=memory,
         )
+        eyes.prepare()
         counted = driver.bounds.requests is not None or profile == "quick"
         thrifty = calm if near(target) and counted else None
-        stage = stage_for(endpoint, target, clock, seed, thrifty)
+        stage = replace(stage_for(endpoint, target, clock, seed, thrifty), late=late)
         if _hurries(target):
             stage = _within(stage, job_checks.patience(endpoint, None))
         reader = Reader(endpoint, prefix)
-        stopped, left_out = _drive(reader, target, driver, stage, profile, began)
+        chosen = _fitting(profile, driver.bounds)
+        steps = plan(endpoint, profile=chosen, embedded=own, paid=target.paid)
+        stopped, left_out = _drive(reader, target, driver, stage, steps, profile, began)
         stopped = stopped or guard.short
         guard.close()
         exchanges = tuple(driver.exchanges)
@@ -597,9 +611,8 @@ def conform(
         runs = (run, *(memory.runs if memory else ()))
         said = with_money(_verdict(reader, exchanges, stopped, eyes), guard.ledger, runs)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
-    chosen = _fitting(profile, driver.bounds)
     cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
-    coverage, whole = _left_untested(endpoint, target, said, exchanges, chosen, cut)
+    coverage, whole = _left_untested(endpoint, target, said, exchanges, chosen, steps, cut)
     return replace(said, coverage=coverage, notes=(*said.notes, *left_out, *skipped, *told(whole, coverage))), exchanges
 
 
@@ -616,14 +629,18 @@ def with_money(verdict: Verdict, ledger: Ledger | None, runs: Iterable[str]) -> 
 
 
 def _left_untested(
-    endpoint: Endpoint, target: Target, said: Verdict, exchanges: tuple[Exchange, ...], profile: str, cut: str
+    endpoint: Endpoint,
+    target: Target,
+    said: Verdict,
+    exchanges: tuple[Exchange, ...],
+    profile: str,
+    steps: Sequence[Step],
+    cut: str,
 ) -> tuple[tuple[Cover, ...], Money | None]:
     """The coverage against the whole plan, and what the rest of it would cost. `cut`: why the run was cut short."""
-    whole, chosen = (
-        [part for step in plan(endpoint, profile=size, paid=target.paid) for part in step.parts]
-        for size in ("thorough" if profile == "thorough" else "standard", profile)
-    )
-    meant = {part.name for part in chosen}
+    every = plan(endpoint, paid=target.paid) if profile == "quick" else steps
+    whole = [part for step in every for part in step.parts]
+    meant = {part.name for step in steps for part in step.parts}
     family = f"{endpoint.name} "
     made = {one.job.removeprefix(family) if one.job else f"{one.operation}: {one.purpose}" for one in exchanges}
 
@@ -669,11 +686,15 @@ def _origin(url: str) -> str:
 
 
 def _drive(
-    reader: Reader, target: Target, driver: Driver, stage: Stage, profile: str, began: Callable[[Step], None]
+    reader: Reader,
+    target: Target,
+    driver: Driver,
+    stage: Stage,
+    steps: tuple[Step, ...],
+    profile: str,
+    began: Callable[[Step], None],
 ) -> tuple[str, list[str]]:
     """Carry out the plan; why it was cut short, or '', and what was left out because the run was asked to be small."""
-    chosen = _fitting(profile, driver.bounds)
-    steps = plan(stage.endpoint, profile=chosen, embedded=target.mock is not None, paid=target.paid)
     if near(target):
         steps = _side_by_side(steps)
     left_out: list[str] = []
@@ -714,7 +735,10 @@ def _used_to(stage: Stage, target: Target, trace: Trace) -> Stage:
     """
     deadline = stage.endpoint.provider.poll.deadline.seconds or 0.0
     if _hurries(target):
-        return _within(stage, job_checks.patience(stage.endpoint, job_checks.taken(trace)))
+        took = job_checks.taken(trace)
+        if stage.dialogue.cadence is hasty and (took is None or took > QUICKLY):
+            stage = replace(stage, dialogue=replace(stage.dialogue, cadence=steady))
+        return _within(stage, job_checks.patience(stage.endpoint, took))
     return _within(stage, IMPATIENT * deadline) if len(job_checks.stuck(trace)) >= OPENING else stage
 
 
@@ -957,7 +981,7 @@ def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage,
     elif done:
         ended = done[0].end
         over = (ended[0].exchange.at if ended else 0.0) + (driver.started or 0.0)
-        driver.rest(over + LATE)
+        driver.rest(over + stage.late)
     _again(driver, stage, done, "asked again late")
     if target.mock is not None and record:
         stage.clock.sleep(record)

@@ -22,7 +22,7 @@ from wireproof.model import Endpoint, Exchange, Finding, Run, Severity, Summary,
 from wireproof.money import Money, parse, plain
 from wireproof.probe.driver import Bounds
 from wireproof.probe.memory import Memory
-from wireproof.probe.stories import near_keys
+from wireproof.probe.stories import LATE, near_keys
 from wireproof.proxying import Proxy
 from wireproof.recordings import judge as judge_recording
 from wireproof.recordings import keys_in, read_recording
@@ -44,6 +44,8 @@ class CheckOptions:
     profile: str = "standard"
     seed: int = 0
     bounds: Bounds = field(default_factory=Bounds)
+    late: float = LATE
+    """Seconds after its end at which a job is asked for once more."""
     keep_bodies: bool | None = None
     """None: all of them where nothing is paid for, and what is said in JSON where it is."""
     report_dir: Path = Path("reports/runs")
@@ -134,6 +136,7 @@ def _all(
                 began=watch.step,
                 run=writer.folder.name,
                 memory=_memory(endpoint, options.resumes, ledger),
+                late=options.late,
             )
         except CouldNotTell as error:
             trouble.append(error)

@@ -52,8 +52,8 @@ _TOO_MUCH_TEXT = ("MAX_TEXT_CHUNK", "MAX_TEXT_MEMORY")
 _MOST_WEBP = 32_000_000
 """Pixels. Beyond some 40 million (measured) libwebp's copies do not fit into `MEMORY`, and it may then say that the
 picture is broken, which would be a false verdict."""
-_STRIP = 256
-"""Rows hashed at a time: a second copy of all pixels would not fit beside the first."""
+_STRIP = 4_000_000
+"""Pixels hashed at a time: a second copy of all of a large picture would not fit beside the first."""
 
 
 class Seen(NamedTuple):
@@ -153,9 +153,11 @@ def _flat(picture: Image) -> bool:
 
 def _digest(picture: Image) -> bytes:
     digest = hashlib.sha256(f"{picture.mode} {picture.width}x{picture.height}".encode())
-    for top in range(0, picture.height, _STRIP):
-        bottom = min(top + _STRIP, picture.height)
-        digest.update(picture.crop((0, top, picture.width, bottom)).tobytes())
+    rows = max(1, _STRIP // picture.width)
+    for top in range(0, picture.height, rows):
+        bottom = min(top + rows, picture.height)
+        strip = picture if rows >= picture.height else picture.crop((0, top, picture.width, bottom))
+        digest.update(strip.tobytes())
     return digest.digest()
 
 
@@ -209,6 +211,8 @@ def main(see: Callable[[bytes, int], Seen] = look) -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # a library that prints must not speak to the parent
     _confine()
+    with suppress(ImportError):  # told with the first picture
+        from PIL import Image, ImageStat, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
     with open(answers, "wb") as sink:
         serve(sys.stdin.buffer, sink, see)
 

@@ -277,6 +277,11 @@ class Decoder:
         with self._turn:
             self._stop()
 
+    def prepare(self) -> None:
+        """Start the child before there is a picture. What goes wrong is told with the first one."""
+        with self._turn, suppress(OSError):
+            self._running()
+
     def look(self, data: bytes, *, most_pixels: int = MOST_PIXELS) -> Picture:
         """All that can be learnt of it. Never raises over a picture: what goes wrong is its `trouble`."""
         picture, fit = _read(data)
@@ -365,6 +370,10 @@ class Eyes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+    def prepare(self) -> None:
+        """Be ready for the first picture; waits for nothing."""
+        self._pool.submit(self._decoder.prepare)
 
     def glance(self, data: bytes) -> Future[Picture]:
         """Have a picture looked at as soon as those before it are done."""

@@ -76,7 +76,10 @@ def _hear(one: Check, trace: Trace) -> Iterator[Finding]:
     if one.reads is Seen:
         for seen in trace.seen:
             if seen.counts:
-                yield from one.judge(seen)
+                known = seen.told.get(one.id)
+                if known is None:
+                    known = seen.told[one.id] = tuple(one.judge(seen))
+                yield from known
     elif one.reads is JobTrace:
         for job in trace.jobs:
             if not job.tangled and (not job.misled or one.id in OF_ONE_REPLY):

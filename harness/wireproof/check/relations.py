@@ -74,9 +74,7 @@ def _unrelated(trace: Trace) -> Iterator[Finding]:
             continue
         # Nothing is learnt from a picture that is another one each time.
         fit = [(job, it) for job, it in shown if relation.kind == "different" or not _by_chance(job)]
-        for (one, a), (other, b) in combinations(fit, 2):
-            if not (_is_pair(relation, one, other) or _is_pair(relation, other, one)):
-                continue
+        for one, a, other, b in _pairs(relation, fit):
             alike = a.pixels == b.pixels
             close = a.thumb is not None and b.thumb is not None and distance(a.thumb, b.thumb) < ALIKE
             if relation.kind == "same" and not alike and not (a.magic != "png" and close):
@@ -124,10 +122,17 @@ def _by_chance(job: JobTrace) -> bool:
     return unseeded or any(_has(job, first) for first in random)
 
 
-def _is_pair(relation: Relation, one: JobTrace, other: JobTrace) -> bool:
-    """Whether two jobs are the two sides of a relation and differ in nothing else."""
+def _pairs(relation: Relation, shown: list[tuple[JobTrace, Any]]) -> Iterator[tuple[JobTrace, Any, JobTrace, Any]]:
+    """Jobs that are the two sides of a relation and differ in nothing else, each with its picture."""
     touched = {*relation.first, *relation.second}
-    return _has(one, relation.first) and _has(other, relation.second) and _rest(one, touched) == _rest(other, touched)
+    sides = [
+        (job, picture, first, second, {name: value for name, value in job.values.items() if name not in touched})
+        for job, picture in shown
+        if (first := _has(job, relation.first)) | (second := _has(job, relation.second))
+    ]
+    for (one, a, *is_one, rest), (other, b, *is_other, others) in combinations(sides, 2):
+        if (is_one[0] and is_other[1] or is_other[0] and is_one[1]) and rest == others:
+            yield one, a, other, b
 
 
 def _has(job: JobTrace, change: Mapping[str, Any]) -> bool:
@@ -138,10 +143,6 @@ def _has(job: JobTrace, change: Mapping[str, Any]) -> bool:
         elif name not in job.values or not same(job.values[name], value):
             return False
     return True
-
-
-def _rest(job: JobTrace, touched: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in job.values.items() if name not in touched}
 
 
 def _unlike(relation: Relation, one: JobTrace, other: JobTrace, expected: str, actual: str) -> Finding:

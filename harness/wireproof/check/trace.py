@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wireproof.lifecycle import Status, is_final
-from wireproof.model import Credential, Does, Endpoint, Exchange, Means, Operation, Provocation, Reply
+from wireproof.model import Credential, Does, Endpoint, Exchange, Finding, Means, Operation, Provocation, Reply
 from wireproof.spec.values import effective
 from wireproof.wire import replies, requests
 from wireproof.wire.bodies import collect
@@ -37,6 +37,8 @@ class Seen:
     """The job's parameters as far as they are known."""
     passed: bool = False
     """Whether it was answered with a server error, and otherwise when it was asked once more."""
+    told: dict[str, tuple[Finding, ...]] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """What checks of single exchanges found in it, by their ids: a run is judged several times while it grows."""
 
     @property
     def seq(self) -> int:

@@ -6,13 +6,13 @@ for JPEG or WebP gets the same picture encoded that way. Pillow is loaded with t
 
 from __future__ import annotations
 
-import colorsys
 import functools
 import hashlib
 import io
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -97,58 +97,65 @@ def _encode(image: Image, format: str, quality: int | None) -> bytes:
 
 def _draw(width: int, height: int, lines: tuple[str, ...], seed: int) -> Image:
     dice = hashlib.sha512(repr((seed, lines)).encode()).digest()
-    ground = _slope(width, height, across=bool(dice[0] % 2))
-    image = ground.point([step * (_RAMP - 1) // 255 for step in range(256)])
-    shapes = ground.point([2 * _RAMP - 1 - step * (_RAMP - 1) // 255 for step in range(256)])
-    image.paste(shapes, mask=_discs(width, height, dice[1:]))
+    image = _ground(width, height, across=bool(dice[0] % 2))
+    _discs(image, dice[1:])
     _label(image, lines)
     image.putpalette(_palette(dice[48:]))
     return image
 
 
-def _slope(width: int, height: int, *, across: bool) -> Image:
-    """A gradient from 0 to 255, downwards or across: one line of it, repeated."""
+_STEPS: Final = [step * (_RAMP - 1) // 255 for step in range(256)]
+"""Grey values as steps of the ground's gradient."""
+_TURNED: Final = [2 * _RAMP - 1 - step if step < 2 * _RAMP else step for step in range(256)]
+"""The ground's steps as those of the shapes, against its run, and back."""
+
+
+def _ground(width: int, height: int, *, across: bool) -> Image:
+    """A gradient from the ground's first step to its last, downwards or across: one line of it, repeated."""
     from PIL import Image
 
     side = width if across else height
-    line = Image.linear_gradient("L").resize((1, side), Image.Resampling.BILINEAR, box=(0, 0, 1, 256))
+    line = Image.linear_gradient("L").resize((1, side), Image.Resampling.BILINEAR, box=(0, 0, 1, 256)).point(_STEPS)
     if across:
         line = line.transpose(Image.Transpose.ROTATE_90)
     return line.resize((width, height), Image.Resampling.NEAREST)
 
 
-def _discs(width: int, height: int, dice: bytes) -> Image:
-    """Where the shapes are: discs, each of which turns over what lies under it."""
-    from PIL import Image, ImageChops, ImageDraw
+def _discs(image: Image, dice: bytes) -> None:
+    """Draw the shapes: discs, each of which turns over what lies under it."""
+    from PIL import Image, ImageDraw
 
-    mask = Image.new("1", (width, height))
+    width, height = image.size
     for at in range(0, 15, 3):
         x, y = dice[at] * width // 255, dice[at + 1] * height // 255
         radius = (40 + dice[at + 2] // 2) * max(width, height) // 512
         # Only what the disc covers is turned over: most of a large picture is left alone.
         left, top = max(0, x - radius), max(0, y - radius)
-        under = mask.crop((left, top, min(width, x + radius + 1), min(height, y + radius + 1)))
+        under = image.crop((left, top, min(width, x + radius + 1), min(height, y + radius + 1)))
         disc = Image.new("1", under.size)
         x, y = x - left, y - top
         ImageDraw.Draw(disc).ellipse((x - radius, y - radius, x + radius, y + radius), fill=1)
-        mask.paste(ImageChops.logical_xor(under, disc), (left, top))
-    return mask
+        image.paste(under.point(_TURNED), (left, top), disc)
 
 
-def _palette(dice: bytes) -> list[int]:
+def _palette(dice: bytes) -> bytes:
     """Two gradients in hues of chance, then what the label is written with."""
     hue = dice[0] / 255
     ground = _gradient((hue, 0.75, 0.45), (hue + 0.08 + dice[1] / 1500, 0.55, 0.95))
     apart = 0.3 + dice[2] / 640
     shapes = _gradient((hue + apart, 0.7, 0.55), (hue + apart + 0.1, 0.45, 1.0))
-    unused = [0] * 3 * (_PAPER - 2 * _RAMP)
-    return [*ground, *shapes, *unused, 18, 18, 24, 250, 250, 245]
+    unused = bytes(3 * (_PAPER - 2 * _RAMP))
+    return ground + shapes + unused + bytes((18, 18, 24, 250, 250, 245))
 
 
-def _gradient(first: tuple[float, float, float], last: tuple[float, float, float]) -> list[int]:
-    steps = (step / (_RAMP - 1) for step in range(_RAMP))
-    colours = ([a + (b - a) * share for a, b in zip(first, last, strict=True)] for share in steps)
-    return [round(255 * part) for h, s, v in colours for part in colorsys.hsv_to_rgb(h % 1, s, v)]
+def _gradient(first: tuple[float, float, float], last: tuple[float, float, float]) -> bytes:
+    """The colours from one hue, saturation and value to another, as red, green and blue."""
+    from PIL import Image
+
+    (h, s, v), (dh, ds, dv) = first, (b - a for a, b in zip(first, last, strict=True))
+    shares = [step / (_RAMP - 1) for step in range(_RAMP)]
+    colours = [(int((h + dh * x) % 1 * 256), int((s + ds * x) * 255), int((v + dv * x) * 255)) for x in shares]
+    return Image.frombytes("HSV", (_RAMP, 1), bytes(chain.from_iterable(colours))).convert("RGB").tobytes()
 
 
 @functools.cache

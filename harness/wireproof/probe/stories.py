@@ -21,6 +21,9 @@ EARLY = "result asked for early"
 HURRIED = "a job that is over at once"
 """Purpose of a job for which the embedded mock was told to hurry."""
 
+LATE = 3.0
+"""Seconds: long enough for what a host forgets too soon, and short enough to wait for in every run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -36,6 +39,8 @@ class Stage:
     seed: int = 0
     patience: float = 120.0
     """Seconds that a blocking run may take."""
+    late: float = LATE
+    """Seconds after its end at which a job is asked for once more."""
     may_fetch: Callable[[str], bool] = lambda url: True
     """Whether an address that the host hands out may be fetched (without a key)."""
 

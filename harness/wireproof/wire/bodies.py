@@ -279,9 +279,9 @@ class Fault:
 
 def faults(shape: Shape, body: Any, values: Values, word: str | None) -> list[Fault]:
     """How a body differs from its shape, given the request's effective values and the state word in it."""
-    pure = _pure_text(
-        json.dumps(shape.schema, sort_keys=True), json.dumps(_relevant(shape, values), sort_keys=True), word
-    )
+    schema, names = _worded(shape.schema)
+    relevant = {name: values[name] for name in names if name in values}
+    pure = _pure_text(schema, json.dumps(relevant, sort_keys=True), word)
     return [_fault(error, body) for error in pure.iter_errors(body)]
 
 
@@ -314,26 +314,25 @@ def _short(message: str) -> str:
     return message if len(message) <= 200 else f"{message[:140]} … {message[-50:]}"
 
 
-def _relevant(shape: Shape, values: Values) -> dict[str, Any]:
-    """The request values that the shape's conditions speak of."""
-    return {name: values[name] for name in _names(json.dumps(shape.schema)) if name in values}
-
-
-@functools.lru_cache(maxsize=512)
-def _names(schema: str) -> frozenset[str]:
+def _in_words(schema: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    """A shape as text, and the request values that its conditions speak of."""
     found: set[str] = set()
 
     def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            found.update(node.get("when", {}) if isinstance(node.get("when"), dict) else {})
+        if isinstance(node, Mapping):
+            found.update(node.get("when", {}) if isinstance(node.get("when"), Mapping) else {})
             for child in node.values():
                 walk(child)
         elif isinstance(node, list):
             for child in node:
                 walk(child)
 
-    walk(json.loads(schema))
-    return frozenset(found)
+    walk(schema)
+    return json.dumps(schema, sort_keys=True), frozenset(found)
+
+
+_worded = Once(_in_words)
+"""Both, worked out once for each shape."""
 
 
 @functools.lru_cache(maxsize=2048)

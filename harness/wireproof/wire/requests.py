@@ -25,6 +25,7 @@ from wireproof.model import (
     RuleKind,
     Where,
 )
+from wireproof.spec.once import Once
 from wireproof.spec.values import Values, effective, flatten, holds, matters, nest, same
 from wireproof.wire import links
 from wireproof.wire.bodies import MOST_DEPTH, too_deep
@@ -454,18 +455,19 @@ def format_is_told(parameter: Parameter) -> bool:
     return "format" in parameter.facts or parameter.canonical == "job.id"
 
 
-def validator(parameter: Parameter) -> Any:
-    """The compiled validator of one parameter."""
-    return _validator(json.dumps(dict(parameter.schema), sort_keys=True))
-
-
-@functools.lru_cache(maxsize=2048)
-def _validator(schema: str) -> Any:
-    plain = json.loads(schema)
-    plain.pop("default", None)
+def _checked_by(schema: Mapping[str, Any]) -> Any:
+    plain = {key: value for key, value in schema.items() if key != "default"}
     if "pattern" in plain:
         plain["pattern"] = f"^(?:{plain['pattern']})$"
     return jsonschema_rs.validator_for(plain, validate_formats=True)
+
+
+_validator = Once(_checked_by)
+
+
+def validator(parameter: Parameter) -> Any:
+    """The compiled validator of one parameter, made once."""
+    return _validator(parameter.schema)
 
 
 def _irrelevant(endpoint: Endpoint, values: Values) -> Iterator[Breach]:
