@@ -307,10 +307,6 @@ def _spells(name: str, argument: Any) -> _Spells:
         return lambda chance: chance.choice(letters)
     if name in ("MAX_REPEAT", "MIN_REPEAT"):
         low, high, inner = argument[0], min(int(argument[1]), argument[0] + 8), _inner(argument[2])
-        if len(argument[2]) == 1 and str(argument[2][0][0]) == "IN":
-            # An id is mostly letters of one class, and one is made for every call.
-            letters = _class(argument[2][0][1])
-            return lambda chance: "".join(chance.choices(letters, k=chance.randint(low, high)))
         return lambda chance: "".join([inner(chance) for _ in range(chance.randint(low, high))])
     if name == "SUBPATTERN":
         return _inner(argument[-1])
