@@ -21,7 +21,7 @@ from wireproof.lifecycle import Status
 from wireproof.mock.answer import Answer, Delivery
 from wireproof.mock.jobs import Job
 from wireproof.model import Evidence, Kind, Problem
-from wireproof.spec.values import billed_of, by_canonical, effective
+from wireproof.spec.values import billed_of, by_canonical, effective, matters
 from wireproof.wire.bodies import MISSING, Moment
 from wireproof.wire.keys import presented
 from wireproof.wire.requests import Asked, Breach, at_host, decode, encode
@@ -270,6 +270,16 @@ def apply_other_default(past: Past, scene: Scene, job: Job, *, canonical: str, v
         return job
     made = replace(job, full={**job.full, parameter.name: value})
     return replace(made, seed=value) if parameter.name == job.endpoint.outputs.seed else made
+
+
+@_bend("take")
+def heed_first(past: Past, scene: Scene, job: Job, *, canonical: str) -> Job:
+    """Of a list only the first item is taken."""
+    parameter = by_canonical(job.endpoint, canonical)
+    items = job.full.get(parameter.name) if parameter else None
+    if parameter is None or not isinstance(items, list):
+        return job
+    return replace(job, full={**job.full, parameter.name: items[:1]})
 
 
 # ----------------------------------------------------------------------------------- what is asked after
@@ -640,6 +650,14 @@ def draw_from_32_bits(past: Past, job: Job, seed: int) -> int:
 def draw_from_a_float(past: Past, job: Job, seed: int) -> int:
     """A seed counts as a number of single precision: large ones that are near each other are one."""
     return int(struct.unpack("f", struct.pack("f", seed))[0])
+
+
+@_bend("seed")
+def heed_idle(past: Past, job: Job, seed: int) -> int:
+    """A parameter that has no effect beside the others has one."""
+    known = job.endpoint.parameters
+    given = [known[name] for name, value in job.values.items() if name in known and value != known[name].default]
+    return seed if all(matters(one, job.full) for one in given) else seed + 1
 
 
 @_bend("size")
