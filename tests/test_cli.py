@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from wireproof import cli
+from wireproof import __version__, cli
 
 KEYS = ("SEGMIND_API_KEY", "RUNWARE_API_KEY", "PIXELDOJO_API_KEY")
 
@@ -208,3 +208,9 @@ def test_drift_takes_a_folder_of_runs(tmp_path: Path) -> None:
         )
     assert "nothing shifted" in run("drift", str(tmp_path / "runs")).stdout
     assert run("drift", str(tmp_path)).returncode == 2
+
+
+@pytest.mark.parametrize("words", [("version",), ("--version",)])
+def test_the_version_is_told_both_ways(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (0, f"{__version__}\n")
