@@ -10,8 +10,11 @@ from itertools import pairwise
 import pytest
 
 from wireproof import conform
+from wireproof.check.trace import FOLLOWED, ONCE_MORE, Reader
 from wireproof.clock import SteppedClock
 from wireproof.conform import Target
+from wireproof.conform.judging import nothing_heard
+from wireproof.conform.staging import within
 from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Reply, Severity
 from wireproof.probe import stories
 from wireproof.probe.driver import MOST_WAIT, Bounds, Driver, Stopped, Want
@@ -196,8 +199,8 @@ def test_a_run_that_heard_nothing_says_so(answers: list[Reply], says: str) -> No
     if len(answers) == 3 and answers[2].status == 404:
         places[2] = ("media", "https://pixeldojo.ai/1.png")
     talk = [(*place, reply) for place, reply in zip(places, answers, strict=False)]
-    trace = conform.Reader(endpoint).read(spoken(endpoint, talk))
-    assert says in conform._nothing_heard(trace)
+    trace = Reader(endpoint).read(spoken(endpoint, talk))
+    assert says in nothing_heard(trace)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +249,7 @@ def _twice(endpoint: Endpoint, first: int, again: int) -> Iterator[Exchange]:
         credential=Credential.GOOD,
     )
     yield one
-    yield replace(one, seq=2, reply=told(again, {"error": "no"}), purpose=f"{one.purpose}{conform.ONCE_MORE}")
+    yield replace(one, seq=2, reply=told(again, {"error": "no"}), purpose=f"{one.purpose}{ONCE_MORE}")
 
 
 def test_a_forbidden_job_that_fails_is_a_question_and_many_rules_are_one_finding() -> None:
@@ -274,7 +277,7 @@ def _taken(bodies: list[dict[str, object]], word: str) -> tuple[Exchange, ...]:
         ended = {"status": word, "request_id": id, **({"error": "seed is wrong"} if word == "FAILED" else {})}
         made += [
             (submit, told(200, {"request_id": id, "status": "QUEUED", **links}), "submit", f"invalid: {number}"),
-            (status, told(422 if word == "FAILED" else 200, ended), "status", conform.FOLLOWED),
+            (status, told(422 if word == "FAILED" else 200, ended), "status", FOLLOWED),
         ]
     return tuple(
         Exchange(
@@ -286,7 +289,7 @@ def _taken(bodies: list[dict[str, object]], word: str) -> tuple[Exchange, ...]:
 
 def test_a_stuck_job_is_asked_after_one_last_time_when_it_is_given_up() -> None:
     place = stage()
-    patient = conform._within(place, 10.0)
+    patient = within(place, 10.0)
     assert (patient.dialogue.deadline, patient.dialogue.asks_last, patient.patience) == (10.0, True, 10.0)
     submit = place.endpoint.doing(Does.SUBMIT)
     assert submit is not None

@@ -66,7 +66,6 @@ def _any_command(
     """What every command knows."""
 
 
-
 class FailOn(StrEnum):
     """From which severity on a finding makes the command fail."""
 

@@ -1,0 +1,225 @@
+"""What a run does once its plan is done, by what was seen: narrower tries, a search, a late look back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+from wireproof.check.registry import CHECKS, judge
+from wireproof.check.trace import ONCE_MORE, Reader
+from wireproof.conform.target import Target, near
+from wireproof.generate import cases
+from wireproof.mock.engine import Mock
+from wireproof.model import Credential, Does, Severity
+from wireproof.probe import stories
+from wireproof.probe.driver import Driver, Want
+from wireproof.probe.stories import Stage
+from wireproof.wire import requests
+
+SEARCHES: Mapping[str, tuple[int, int, int]] = {
+    "quick": (0, 0, 0),
+    "standard": (60, 0, 20),
+    "thorough": (300, 150, 80),
+}
+"""For each profile: how many forbidden, valid and odd requests are drawn, where they cost nothing."""
+
+MOST_NARROWED = 40
+"""So many single values are tried to find which one of a request was refused."""
+
+MOST_FOUND = 8
+"""So many different findings a search goes on after."""
+
+LOOKED_AT_LATE, FEW_LATE = 3, 2
+"""So many jobs are looked at again late; in a quick run fewer."""
+
+
+def round_off(reader: Reader, target: Target, driver: Driver, stage: Stage, profile: str) -> None:
+    """What depends on what was seen: narrower tries, a second chance, a search, and a late look back."""
+    if not target.paid:
+        _narrow(reader, driver, stage)
+        _second_chance(reader, driver, stage)
+        if any(SEARCHES[profile]) and driver.bounds.requests is None:
+            _search(reader, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
+    _after_a_while(reader, target, driver, stage, FEW_LATE if profile == "quick" else LOOKED_AT_LATE)
+    if target.mock is not None:
+        _rehearse(reader, target.mock, driver, stage)
+
+
+def _narrow(reader: Reader, driver: Driver, stage: Stage) -> None:
+    """Valid requests that were refused, tried again with one of their values at a time: which one is it?"""
+    endpoint = reader.endpoint
+    submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
+    base = cases.base(endpoint)
+    trace = reader.read(driver.exchanges)
+    refused = {one.evidence[0] for one in judge(trace, [CHECKS["REQ002"]])}
+    tried: set[str] = set()
+    for seen in trace.seen:
+        if seen.seq not in refused or submit is None:
+            continue
+        for name, value in seen.values.items():
+            parameter = endpoint.parameters.get(name)
+            if parameter is None or base.get(name, cases.ABSENT) == value:
+                continue
+            values = {**base, **cases.satisfying(parameter.matters, endpoint), name: value}
+            fact = f"{name}={str(value)[:40]}"
+            if fact in tried or len(tried) >= MOST_NARROWED:
+                continue
+            tried.add(fact)
+            id = stage.new_id(f"narrow:{fact}")
+            call = requests.build(endpoint, submit, stage.base, values=values, job=id, key=stage.key)
+            want = Want(call=call, at=stage.clock.now(), operation=submit.name, purpose=f"valid: {fact}", paid=True)
+            driver.run([stories.single(want, stage.clock)])
+
+
+def _second_chance(reader: Reader, driver: Driver, stage: Stage) -> None:
+    """Operations that start a job and were never answered well, tried twice more."""
+    endpoint = reader.endpoint
+    good = {
+        seen.operation.name
+        for seen in reader.read(driver.exchanges).seen
+        if seen.operation and seen.reading and seen.reading.alternative
+    }
+    for operation in endpoint.operations.values():
+        if operation.does.bills and operation.name not in good:
+            for i in range(2):
+                values = {**cases.base(endpoint), **operation.request.select}
+                driver.run(
+                    [
+                        stories.whole_job(
+                            stage, f"again-{operation.name}-{i}", values, "valid: once more", operation=operation
+                        )
+                    ]
+                )
+
+
+def _search(reader: Reader, driver: Driver, stage: Stage, examples: tuple[int, int, int], shrink: bool) -> None:
+    """Requests drawn from the whole domain and its edges; what one shows is made smaller at once."""
+    from wireproof.generate import strategies
+
+    endpoint = reader.endpoint
+    submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
+    if submit is None:
+        return
+    hunt = Hunt(reader, driver, stage, submit)
+    wrong = strategies.forbidden(endpoint, submit)
+    right = strategies.valid(endpoint).map(lambda values: cases.Case(values=values, purpose="valid: drawn"))
+    for strategy, count in zip((wrong, right, strategies.odd(endpoint)), examples, strict=True):
+        for attempt in range(MOST_FOUND):
+            if (
+                not count
+                or strategies.search(strategy, hunt.tried, examples=count, seed=stage.seed + attempt, shrink=shrink)
+                is None
+            ):
+                break
+            hunt.remember()
+
+
+@dataclass(slots=True)
+class Hunt:
+    """Single submits, each judged at once: whether one shows a violation that is not known yet."""
+
+    reader: Reader
+    driver: Driver
+    stage: Stage
+    submit: Any
+    known: set[str] = field(default_factory=set)
+    hunted: str | None = None
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self.known = {one.key for one in judge(self.reader.read(self.driver.exchanges), _single_checks())}
+
+    def tried(self, case: cases.Case) -> bool:
+        """Send one request; whether it shows what is hunted, or something new while nothing is."""
+        self.sent += 1
+        id = self.stage.new_id(f"drawn:{self.sent}")
+        call = requests.build(
+            self.stage.endpoint, self.submit, self.stage.base, values=case.values, job=id, key=self.stage.key
+        )
+        purpose = case.purpose
+        want = Want(call=call, at=self.stage.clock.now(), operation=self.submit.name, purpose=purpose, paid=True)
+        exchange = self.driver.ask(want)
+        if exchange.reply is not None and exchange.reply.status >= 500:
+            # A bad moment is not what is hunted.
+            exchange = self.driver.ask(replace(want, purpose=f"{purpose}{ONCE_MORE}"))
+        found = judge(self.reader.read([exchange]), _single_checks())
+        keys = {one.key for one in found if one.severity is Severity.VIOLATION} - self.known
+        if self.hunted is None and keys:
+            self.hunted = min(keys)
+        return self.hunted in keys
+
+    def remember(self) -> None:
+        """What was hunted is known now."""
+        if self.hunted:
+            self.known.add(self.hunted)
+        self.hunted = None
+
+
+def _single_checks() -> list[Any]:
+    """The checks that judge one exchange by itself."""
+    return [one for one in CHECKS.values() if one.alone]
+
+
+def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage, most: int) -> None:
+    """Jobs that are over, at most so many, asked for once more: late but in time, on a clock of ours also too late."""
+    endpoint, trace = reader.endpoint, reader.read(driver.exchanges)
+    done = [job for job in trace.jobs if job.taken and job.end and job.id and not job.tangled][:most]
+    record = endpoint.provider.retention.record.seconds
+    if target.mock is not None and record:
+        stage.clock.sleep(record * 0.5)
+    elif done:
+        ended = done[0].end
+        over = (ended[0].exchange.at if ended else 0.0) + (driver.started or 0.0)
+        driver.rest(over + stage.late)
+    _again(driver, stage, done, "asked again late")
+    if target.mock is not None and record:
+        stage.clock.sleep(record)
+        _again(driver, stage, done[:1], "asked again after the retention")
+
+
+def _again(driver: Driver, stage: Stage, done: list[Any], purpose: str) -> None:
+    for job in done:
+        label = job.label.removeprefix(driver.family)
+        links = job.submit.reading.links if job.submit and job.submit.reading else {}
+        for does in (Does.STATUS, Does.RESULT):
+            operation = stage.endpoint.doing(does)
+            if operation is not None:
+                driver.run(
+                    [stories.single(stories.ask_after(stage, operation, job.id, label, purpose, links), stage.clock)]
+                )
+        for exchange in islice(job.media, 1):
+            if "retention" not in purpose:
+                driver.run([stories.fetched(stage, exchange.call.url, label, exchange.output or 0, purpose)])
+
+
+def _rehearse(reader: Reader, mock: Mock, driver: Driver, stage: Stage) -> None:
+    """Every problem that an operation may answer with and that no request of ours brings about, staged in turn."""
+    endpoint = reader.endpoint
+    met = {
+        (seen.operation.name, problem.name)
+        for seen in reader.read(driver.exchanges).seen
+        if seen.operation and seen.reading and seen.reading.alternative is None
+        for problem in seen.reading.problems
+    }
+    values = cases.base(endpoint)
+    for label, more in (("hurried", {}), *((f"hurried-{g.status.value}", g.parameters) for g in endpoint.provocations)):
+        mock.hurry = 1
+        driver.run([stories.whole_job(stage, label, {**values, **more}, stories.HURRIED)])
+    for operation in endpoint.operations.values():
+        for name in operation.problems:
+            if (operation.name, name) in met or not (operation.does.bills or operation.does.asks):
+                continue
+            mock.stage(name, operation.name)
+            id = stage.new_id(f"staged:{operation.name}:{name}")
+            call = requests.build(endpoint, operation, stage.base, values=values, job=id, key=stage.key)
+            want = Want(
+                call=call,
+                at=stage.clock.now(),
+                operation=operation.name,
+                purpose=f"staged: {name}",
+                credential=Credential.UNTOLD,
+                provoked=True,
+            )
+            driver.run([stories.single(want, stage.clock)])
