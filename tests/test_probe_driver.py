@@ -10,12 +10,12 @@ from itertools import pairwise
 import pytest
 
 from wireproof import conform
-from wireproof.check.trace import FOLLOWED, ONCE_MORE, Reader
+from wireproof.check.trace import Reader
 from wireproof.clock import SteppedClock
 from wireproof.conform import Target
 from wireproof.conform.judging import nothing_heard
 from wireproof.conform.staging import within
-from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Reply, Severity
+from wireproof.model import FOLLOWED, ONCE_MORE, Call, Credential, Does, Endpoint, Exchange, Reply, Severity
 from wireproof.probe import stories
 from wireproof.probe.driver import MOST_WAIT, Bounds, Driver, Stopped, Want
 from wireproof.probe.sender import Sent

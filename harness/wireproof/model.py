@@ -797,6 +797,12 @@ class Exchange:
     """Which output of the job a media fetch belongs to."""
 
 
+FOLLOWED = "what became of a forbidden request"
+"""The purpose of asking after a job that should not have been made."""
+ONCE_MORE = " (asked once more)"
+"""What stands behind the purpose of a call that repeats one which was answered with a server error."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One delivered thing: where it is, and what was learnt of it."""

@@ -101,16 +101,24 @@ def an_output_can_be_fetched_while_it_is_kept(job: JobTrace) -> Iterator[Finding
         if not answer:
             continue
         proof = retention.evidence if age > 5.0 and retention.seconds is not None else None
+        came = any(one.seq > exchange.seq and _is_same_and_good(one, exchange) for one in job.media)
         yield finding(
-            f"the picture's address {answer} {age:.1f} s after it was told",
+            f"the picture's address {answer} {age:.1f} s after it was told{', and not a moment later' if came else ''}",
             subject="picture gone",
             proof=proof,
+            severity=Severity.QUESTION if came else None,
             where=retention.where if retention.where.file else job.endpoint.outputs.where,
             evidence=[exchange.seq],
             expected="the picture",
             actual=str(exchange.reply.status) if exchange.reply else str(exchange.broke),
         )
         return
+
+
+def _is_same_and_good(one: Exchange, before: Exchange) -> bool:
+    """Whether what met a server error was fetched after all."""
+    failed = before.reply is not None and before.reply.status >= 500
+    return failed and one.call == before.call and one.reply is not None and one.reply.status < 300
 
 
 def _no_output(exchange: Exchange) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import Seen, Trace, misplaced_word, provocation
 from wireproof.generate.cases import ODD
-from wireproof.lifecycle import Status
+from wireproof.lifecycle import Status, is_final
 from wireproof.model import (
     GIVEN_UP,
     Confidence,
@@ -549,7 +549,11 @@ def what_the_contract_forbids_is_refused(trace: Trace) -> Iterator[Finding]:
     applied, one finding tells of all.
     """
     ended = {job.submit.seq: job.outcome for job in trace.jobs if job.submit is not None}
-    taken = [_taken_wrongly(seen, ended.get(seen.seq)) for seen in trace.seen if _is_taken_wrongly(seen)]
+    wrong = [seen for seen in trace.seen if _is_taken_wrongly(seen)]
+    known = {outcome for seen in wrong if (outcome := ended.get(seen.seq)) is not None and is_final(outcome)}
+    # Where all that were followed failed, those that were not are no worse.
+    usual = Status.FAILED if known and known <= ENDED_BADLY else None
+    taken = [_taken_wrongly(seen, ended.get(seen.seq) or usual) for seen in wrong]
     for name in {seen.asked.operation.name: None for seen in trace.seen if seen.asked}:
         own = [one for operation, one in taken if operation == name]
         grave = {one.subject: one for one in own if one.severity is Severity.VIOLATION}
@@ -565,6 +569,8 @@ def what_the_contract_forbids_is_refused(trace: Trace) -> Iterator[Finding]:
         )
         yield from (one for one in own if one.subject not in grave)
 
+
+ENDED_BADLY = frozenset({Status.FAILED, Status.MODERATED})
 
 SEVERAL = 5
 """So many rules that are not applied have one cause."""
@@ -595,7 +601,7 @@ def _taken_wrongly(seen: Seen, outcome: Status | None) -> tuple[str, Finding]:
         )
         proof = breach.evidence if seen.endpoint.provider.refused_at == "submit" else UNKNOWN
         where = breach.where
-    if outcome in (Status.FAILED, Status.MODERATED):
+    if outcome in ENDED_BADLY:
         # Found out late, and not passed off as a success: whether that is late is a question.
         proof = UNKNOWN
     return operation.name, finding(

@@ -12,7 +12,19 @@ from types import MappingProxyType
 from typing import Any
 
 from wireproof.lifecycle import Status, is_final
-from wireproof.model import Credential, Does, Endpoint, Exchange, Finding, Means, Operation, Provocation, Reply
+from wireproof.model import (
+    FOLLOWED,
+    ONCE_MORE,
+    Credential,
+    Does,
+    Endpoint,
+    Exchange,
+    Finding,
+    Means,
+    Operation,
+    Provocation,
+    Reply,
+)
 from wireproof.spec.values import effective
 from wireproof.wire import replies, requests
 from wireproof.wire.bodies import collect
@@ -190,12 +202,6 @@ class Reader:
         return known[2]
 
 
-FOLLOWED = "what became of a forbidden request"
-"""The purpose of asking after a job that should not have been made."""
-ONCE_MORE = " (asked once more)"
-"""What stands behind the purpose of a call that repeats one which was answered with a server error."""
-
-
 def read(endpoint: Endpoint, exchanges: Iterable[Exchange], prefix: str = "") -> Trace:
     """Read a recording by a contract. `prefix` is a path under which the host was reached."""
     return Reader(endpoint, prefix).read(exchanges)
@@ -226,14 +232,15 @@ def _whole(reader: Reader, kept: list[Exchange]) -> Trace:
 def _with_second_answers(all_seen: list[Seen]) -> tuple[Seen, ...]:
     """Calls that met a server error and not a second time, marked so."""
     better = {
-        seen.exchange.purpose.removesuffix(ONCE_MORE)
+        (seen.exchange.purpose.removesuffix(ONCE_MORE), seen.exchange.call)
         for seen in all_seen
-        if seen.exchange.purpose.endswith(ONCE_MORE) and seen.reply is not None and seen.reply.status < 500
+        if seen.exchange.purpose.endswith(ONCE_MORE) and seen.reply is not None and not _failed(seen)
     }
     if not better:
         return tuple(all_seen)
     return tuple(
-        replace(seen, passed=True) if seen.exchange.purpose in better and _failed(seen) else seen for seen in all_seen
+        replace(seen, passed=True) if _failed(seen) and (seen.exchange.purpose, seen.exchange.call) in better else seen
+        for seen in all_seen
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from wireproof.check.registry import CHECKS, judge
-from wireproof.check.trace import ONCE_MORE, Reader
+from wireproof.check.trace import Reader
 from wireproof.conform.target import Target, near
 from wireproof.generate import cases
 from wireproof.mock.engine import Mock
@@ -141,9 +141,6 @@ class Hunt:
         purpose = case.purpose
         want = Want(call=call, at=self.stage.clock.now(), operation=self.submit.name, purpose=purpose, paid=True)
         exchange = self.driver.ask(want)
-        if exchange.reply is not None and exchange.reply.status >= 500:
-            # A bad moment is not what is hunted.
-            exchange = self.driver.ask(replace(want, purpose=f"{purpose}{ONCE_MORE}"))
         found = judge(self.reader.read([exchange]), _single_checks())
         keys = {one.key for one in found if one.severity is Severity.VIOLATION} - self.known
         if self.hunted is None and keys:

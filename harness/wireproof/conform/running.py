@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from wireproof.check import jobs as job_checks
 from wireproof.check.media import Decoder, Eyes
-from wireproof.check.trace import FOLLOWED, ONCE_MORE, Reader
+from wireproof.check.trace import Reader
 from wireproof.check.untested import Part, told, untested
 from wireproof.clock import Clock, RealClock, SteppedClock
 from wireproof.conform.afterwards import round_off
@@ -20,10 +20,10 @@ from wireproof.conform.target import Target, near
 from wireproof.errors import CouldNotTell, Interrupted, OverBudget, Unreachable
 from wireproof.ledger import Ledger
 from wireproof.mock.transport import EngineTransport
-from wireproof.model import Cover, Credential, Does, Endpoint, Exchange, Verdict
+from wireproof.model import FOLLOWED, Cover, Credential, Does, Endpoint, Exchange, Verdict
 from wireproof.money import Money
 from wireproof.probe import stories
-from wireproof.probe.driver import Bounds, Driver, Stopped, Want
+from wireproof.probe.driver import Bounds, Driver, Stopped
 from wireproof.probe.memory import Memory
 from wireproof.probe.sender import Sender
 from wireproof.probe.stories import Stage
@@ -37,8 +37,8 @@ INTERRUPTED = "it was interrupted"
 CROWD = 24
 """So many jobs run at once against a server of this machine."""
 
-MOST_BROKEN, MOST_FOLLOWED = 12, 24
-"""So many server errors of a step are tried again, and so many forbidden jobs followed."""
+MOST_FOLLOWED = 24
+"""So many forbidden jobs of a step are followed."""
 
 
 def conform(
@@ -89,6 +89,7 @@ def conform(
             first=first,
             family=f"{endpoint.name} ",
             memory=memory,
+            repeats=not target.paid,
         )
         eyes.prepare()
         counted = driver.bounds.requests is not None or profile == "quick"
@@ -185,19 +186,8 @@ def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage, reader:
 
 
 def _look_into(reader: Reader, target: Target, driver: Driver, stage: Stage, before: int) -> None:
-    """What single calls leave open: whether a server error comes again, and what becomes of forbidden jobs."""
+    """What single calls leave open: what becomes of forbidden jobs."""
     asked = [seen for one in driver.exchanges[before:] for seen in reader.one(one)]
-    broken = [seen for seen in asked if seen.reply is not None and seen.reply.status >= 500]
-    for seen in broken[:MOST_BROKEN] if not target.paid else ():
-        want = Want(
-            call=seen.exchange.call,
-            at=stage.clock.now(),
-            operation=seen.exchange.operation,
-            purpose=f"{seen.exchange.purpose}{ONCE_MORE}",
-            credential=seen.exchange.credential,
-            paid=seen.operation is not None and seen.operation.does.bills,
-        )
-        driver.run([stories.single(want, stage.clock)])
     taken = [seen for seen in asked if seen.breaches and seen.accepted and seen.reading and seen.reading.alternative]
     driver.run(
         (

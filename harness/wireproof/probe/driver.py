@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from wireproof.clock import Clock
-from wireproof.model import GIVEN_UP, Call, Credential, Exchange
+from wireproof.model import FOLLOWED, GIVEN_UP, ONCE_MORE, Call, Credential, Exchange
 from wireproof.probe.memory import Memory, Skipped
 from wireproof.probe.sender import Sent
 from wireproof.wire.dialogue import retry_after
@@ -50,6 +50,8 @@ class Want:
     """Whether trouble is what is asked for."""
 
 
+MOST_BAD = 12
+"""So many calls of a run that met a server error are made once more."""
 MOST_AGAIN, MOST_WAIT, MOST_HELD = 4, 10.0, 30.0
 """So often a call that came too fast is made again, after so many seconds at most, and so many in a whole run."""
 
@@ -99,10 +101,13 @@ class Driver:
     """Stands before the label of every job, so that labels stay apart where a run drives several endpoints."""
     memory: Memory | None = None
     """What an earlier run has heard, where this one goes on with it."""
+    repeats: bool = False
+    """Whether a call that may start a job may be made once more when it meets a server error."""
     why: str = ""
     """What the network said of the last call that broke."""
     _held: float = 0.0
     """Seconds for which it was waited because a host asked for it."""
+    _bad: int = 0
     _begun: float = 0.0
     _last: float = float("-inf")
 
@@ -119,7 +124,24 @@ class Driver:
             self._held += wait
             self.rest(self.clock.now() + wait)
             exchange = self._once(want)
-        return exchange
+        if not self._is_bad_moment(want, exchange):
+            return exchange
+        self._bad += 1
+        return self._once(replace(want, purpose=f"{want.purpose}{ONCE_MORE}"))
+
+    def _is_bad_moment(self, want: Want, exchange: Exchange) -> bool:
+        """Whether a server error may be gone when the call is made once more, and that costs nothing.
+
+        A dialogue about a job has its own way with them."""
+        free = not want.paid or (self.repeats and want.job is None)
+        return (
+            exchange.reply is not None
+            and exchange.reply.status >= 500
+            and free
+            and not want.provoked
+            and (want.purpose not in ("", FOLLOWED) or want.operation == "media")
+            and self._bad < MOST_BAD
+        )
 
     def _told_to_wait(self, want: Want, exchange: Exchange, attempt: int) -> float | None:
         """Seconds to wait before a call that was turned away for coming too fast; None for any other, and where it
