@@ -41,6 +41,10 @@ def want(url: str = "http://h.example/", **more: bool) -> Want:
     return Want(call=Call("POST", url), at=0.0, operation="submit", **more)
 
 
+def in_turn(*answers: Reply) -> Callable[[Call, int], Reply]:
+    return lambda _, number: answers[number - 1]
+
+
 def busy(headers: tuple[tuple[str, str], ...], times: int) -> Callable[[Call, int], Reply]:
     return lambda _, number: Reply(429, headers, b"") if number <= times else Reply(200, (), b"")
 
@@ -70,10 +74,32 @@ def test_nobody_waits_for_ever_and_not_for_trouble_that_was_asked_for() -> None:
 
 def test_a_host_that_was_too_slow_once_is_gone_about_more_slowly() -> None:
     driver = Driver(Line(busy((("retry-after", "1"),), 1)), SteppedClock())
-    for _ in range(4):
+    for _ in range(60):
         driver.ask(want())
-    later = [one.at for one in driver.exchanges[2:]]
-    assert [round(b - a, 3) for a, b in pairwise(later)] == [0.05, 0.05]
+    gaps = [b.at - a.at for a, b in pairwise(driver.exchanges[2:])]
+    assert 0.04 < gaps[0] < 0.05
+    assert gaps == sorted(gaps, reverse=True), "by and by it is asked as fast as before"
+    assert gaps[-1] < 0.005
+
+
+def test_a_free_call_that_meets_a_server_error_is_made_once_more() -> None:
+    bad, good = told(503, {}), told(200, {})
+    driver = Driver(Line(in_turn(bad, good, bad, bad)), SteppedClock())
+    probe = replace(want(), paid=False, purpose="a question")
+    assert driver.ask(probe).reply == good
+    assert driver.ask(probe).reply == bad, "twice is no bad moment"
+    assert [one.purpose for one in driver.exchanges] == ["a question", f"a question{ONCE_MORE}"] * 2
+
+
+def test_a_call_that_may_start_a_job_is_made_once_more_only_where_nothing_is_paid() -> None:
+    forbidden = replace(want(), paid=True, job=None, purpose="invalid: width")
+    for repeats, calls in ((False, 1), (True, 2)):
+        driver = Driver(Line(in_turn(told(500, {}), told(500, {}))), SteppedClock(), repeats=repeats)
+        driver.ask(forbidden)
+        assert len(driver.exchanges) == calls
+    driver = Driver(Line(in_turn(told(500, {}), told(500, {}))), SteppedClock(), repeats=True)
+    driver.ask(replace(forbidden, job="first-1"))
+    assert len(driver.exchanges) == 1, "a dialogue about a job has its own way"
 
 
 def test_waiting_ends_with_the_time_of_the_run() -> None:

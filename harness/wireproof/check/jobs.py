@@ -605,8 +605,7 @@ def a_job_with_valid_values_succeeds(trace: Trace) -> Iterator[Finding]:
     No contract promises it, and any host has a bad day; this is a question. Whoever pays for retries wants to
     know how many jobs fail that have no reason to.
     """
-    ended = [job for job in trace.jobs if job.taken and not job.tangled and job.end is not None and not _meant(job)]
-    failed = [job for job in ended if job.outcome is Status.FAILED]
+    ended, failed = _of_good_will(trace), failed_for_nothing(trace)
     if len(failed) < TWICE:
         return
     told = {seen.reading.text("job.error")[:80] for job in failed for seen in job.news if seen.reading} - {""}
@@ -623,6 +622,15 @@ def a_job_with_valid_values_succeeds(trace: Trace) -> Iterator[Finding]:
 
 TWICE = 2
 """So many failures are no accident of one moment."""
+
+
+def failed_for_nothing(trace: Trace) -> list[JobTrace]:
+    """The jobs that failed though all of their values are allowed."""
+    return [job for job in _of_good_will(trace) if job.outcome is Status.FAILED]
+
+
+def _of_good_will(trace: Trace) -> list[JobTrace]:
+    return [job for job in trace.jobs if job.taken and not job.tangled and job.end is not None and not _meant(job)]
 
 
 def _meant(job: JobTrace) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from itertools import pairwise, product
-from typing import Any
+from itertools import combinations, product
+from typing import Any, NamedTuple
 
 from wireproof.check.media import header
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
 from wireproof.lifecycle import Status
-from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Price, Severity
+from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, Severity
 from wireproof.money import exact, is_number, plain
 from wireproof.spec.values import billed_of, by_canonical, effective, outputs_of, price_of, promised, same
 from wireproof.wire.bodies import MISSING
@@ -402,7 +402,7 @@ def _same_number(told: object, asked: object) -> bool:
 
 
 @check(id="MON001", reads=JobTrace, trips_on=("charges-more", "wrong-unit"))
-def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
+def atold_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
     """Where a host tells what a job cost, it is an amount, and what the contract's price says.
 
     Budgets are made from the price; a bill that differs is found at the end of the month, and a number that nobody
@@ -423,7 +423,7 @@ def a_told_cost_is_the_declared_price(job: JobTrace) -> Iterator[Finding]:
                 actual=odd,
             )
             return
-        told = _told_cost(seen.reading)
+        told = told_cost(seen.reading)
         if told is None or told == price.amount or not seen.accepted or _is_part(job, seen):
             continue
         if told == 0 and job.outcome in (Status.FAILED, Status.MODERATED):
@@ -452,7 +452,7 @@ def _is_part(job: JobTrace, seen: Seen) -> bool:
     )
 
 
-def _told_cost(reading: Any) -> Decimal | None:
+def told_cost(reading: Any) -> Decimal | None:
     """What a reply says that the whole job cost; None where it says nothing usable."""
     if reading is None:
         return None
@@ -482,7 +482,7 @@ def a_failure_is_billed_as_declared(job: JobTrace) -> Iterator[Finding]:
         # Where nobody promises that failures are free, a told cost may be the price that was announced.
         return
     for seen, status in job.told:
-        told = _told_cost(seen.reading) if status is job.outcome else None
+        told = told_cost(seen.reading) if status is job.outcome else None
         if told:
             yield finding(
                 f"the job ended {job.outcome.value} and cost {plain(told)}",
@@ -568,171 +568,119 @@ def _first_of_each(job: JobTrace) -> list[tuple[int, Any, str]]:
     return [first[index] for index in sorted(first)]
 
 
-@check(id="OUT012", reads=Trace, trips_on=("quality-ignored",))
+@check(id="OUT012", reads=Trace, trips_on=("quality-ignored", "default-quality"))
 def a_quality_that_is_asked_for_shows(trace: Trace) -> Iterator[Finding]:
-    """A JPEG of a higher quality is compressed less than one of a lower quality.
+    """A JPEG of a higher quality is compressed less than one of a lower quality, and one quality always the same.
 
-    Encoders count quality differently, so only far-apart values are compared. One that has no effect is paid for in
-    bytes, or in looks.
+    Encoders count quality differently, so only far-apart values are compared, and a number far from what was asked
+    for is a question. A quality that has no effect is paid for in bytes, or in looks.
     """
-    name = trace.endpoint.outputs.quality
-    parameter = trace.endpoint.parameters.get(name or "")
+    parameter = trace.endpoint.parameters.get(trace.endpoint.outputs.quality or "")
     if parameter is None:
         return
     seen = [
-        (Decimal(str(asked)), picture.quality, seq)
+        Pressed(Decimal(str(asked)), picture.quality, seq, parameter.name in job.values)
         for job in trace.jobs
         if not (job.tangled or job.misled) and (asked := job.full.get(parameter.name)) is not None
         for seq, picture, _ in _pictures(job)
         if picture.quality is not None and str(asked).isdigit()
     ]
     for low, high in product(seen, seen):
-        if high[0] - low[0] < APART or high[1] > low[1]:
-            continue
-        yield finding(
-            f"a JPEG of quality {high[0]} is compressed as much as one of quality {low[0]}, or more",
-            subject="quality",
-            proof=parameter.evidence,
-            where=parameter.where,
-            evidence=sorted({low[2], high[2]}),
-            expected="less compression",
-            actual=f"about {high[1]} and {low[1]} of 100",
-        )
-        return
+        if high.asked - low.asked >= APART and high.shows <= low.shows:
+            yield _pressed(
+                f"a JPEG of quality {high.asked} is compressed as much as one of quality {low.asked}, or more",
+                "less compression",
+                parameter,
+                (low, high),
+            )
+            return
+    for one, other in combinations(seen, 2):
+        if one.asked == other.asked and one.given != other.given and abs(one.shows - other.shows) > SAME_QUALITY:
+            yield _pressed(
+                f"a JPEG whose quality was left out is compressed otherwise than one of {one.asked}, the default",
+                f"the default, {one.asked}",
+                parameter,
+                (one, other),
+                parameter.proof("default"),
+            )
+            return
+    for one in seen:
+        if abs(one.asked - one.shows) > APART:
+            said = "asked for" if one.given else "the default"
+            yield _pressed(
+                f"a JPEG looks like quality {one.shows}, and {one.asked} was {said}",
+                f"about {one.asked}",
+                parameter,
+                (one,),
+                UNKNOWN,
+            )
+            return
+
+
+class Pressed(NamedTuple):
+    """A JPEG: the quality that counts for it, the one that its tables show, and whether it was asked for."""
+
+    asked: Decimal
+    shows: int
+    seq: int
+    given: bool
+
+
+def _pressed(
+    says: str, expected: str, parameter: Parameter, shown: tuple[Pressed, ...], proof: Evidence | None = None
+) -> Finding:
+    return finding(
+        says,
+        subject="quality",
+        proof=proof or parameter.evidence,
+        where=parameter.where,
+        evidence=sorted({one.seq for one in shown}),
+        expected=expected,
+        actual="about " + " and ".join(str(one.shows) for one in shown) + " of 100",
+    )
 
 
 APART = 40
 """Qualities that differ by so much show in any encoder."""
+SAME_QUALITY = 5
+"""So much two pictures of one quality may differ in what their tables show."""
 
 
-@check(id="MON003", reads=Trace, trips_on=("balance-stands-still",))
-def the_balance_falls_with_every_paid_job(trace: Trace) -> Iterator[Finding]:
-    """Where replies tell what is left on the account, it falls as jobs are accepted.
+@check(id="OUT013", reads=JobTrace, trips_on=("told-other-type",))
+def what_is_told_of_a_picture_is_true(job: JobTrace) -> Iterator[Finding]:
+    """The type and the size that a result tells of a picture are those of the file.
 
-    A balance that stands still or rises hides spending until the account is empty.
+    Files are named, stored and counted by them. Few pages promise them, so this is a question.
     """
-    told: list[tuple[int, Decimal]] = []
-    for job in trace.jobs:
-        submit = job.submit
-        if not job.taken or submit is None or submit.reading is None or submit.exchange.credential.value == "other":
+    formats = promised(job.endpoint, job.values).formats
+    for seen, exchange in product(job.results, job.media[:1]):
+        i = exchange.output or 0
+        picture = job.pictures.get((exchange.seq, i))
+        if picture is None or picture.magic not in _MIME.values() or seen.reading is None:
             continue
-        balance = exact(submit.reading.value("account.balance"))
-        price = price_of(job.endpoint, job.values)
-        if balance is not None and price is not None and price.amount > 0:
-            told.append((submit.seq, balance))
-    if len(told) >= STILL and all(before <= after for (_, before), (_, after) in pairwise(told)):
-        where = trace.endpoint.price.where if trace.endpoint.price else trace.endpoint.where
-        still = told[0][1] == told[-1][1]
-        went = f"stayed at {plain(told[0][1])}" if still else f"rose from {plain(told[0][1])} to {plain(told[-1][1])}"
-        yield finding(
-            f"the balance {went} over {len(told)} accepted jobs",
-            subject="balance",
-            severity=Severity.QUESTION,
-            where=where,
-            evidence=[seq for seq, _ in told[:3]],
-            expected="a balance that falls",
-            actual=plain(told[-1][1]),
-        )
-
-
-STILL = 4
-"""So many accepted jobs with a balance that never falls are no accident."""
-
-
-@check(id="MON004", reads=Trace, trips_on=("charges-failures",))
-def the_balance_gets_back_what_failed(trace: Trace) -> Iterator[Finding]:
-    """Where replies tell what is left on the account, jobs that failed are not missing from it.
-
-    A failure that is told as free and billed all the same is found by nobody but the balance.
-    """
-    price = trace.endpoint.price
-    told = [(job, balance) for job in _own(trace) if (balance := _balance(job)) is not None]
-    if price is None or len(told) < SPAN:
-        return
-    (first, before), (last, after) = told[0], told[-1]
-    start, end = _seq(first), _seq(last)
-    charged = [_cost(job) for job in _own(trace) if start < _seq(job) <= end]
-    failed = [job for job in _own(trace) if _given_back(job, price) and job.end and start < job.end[0].seq < end]
-    if not failed or None in charged or before - after != sum((one for one in charged if one), Decimal(0)):
-        return
-    outcomes = sorted({job.outcome.value for job in failed if job.outcome})
-    yield finding(
-        f"the balance fell by the price of every job, though {len(failed)} of them {' or '.join(outcomes)}",
-        subject="failures not given back",
-        proof=price.billed_evidence,
-        where=price.where,
-        evidence=[start, *(job.end[0].seq for job in failed if job.end), end],
-        expected="no charge for what failed",
-        actual=f"{plain(before)} to {plain(after)}",
-    )
-
-
-@check(id="MON005", reads=Trace, trips_on=("charges-twice",))
-def the_balance_falls_by_what_jobs_cost(trace: Trace) -> Iterator[Finding]:
-    """Where replies tell what is left on the account, each job takes away what it is said to cost.
-
-    Whoever trusts the cost that is told runs out of credits at half of his budget. Others may use the account at
-    the same time, so this is a question.
-    """
-    steps = list(_steps(trace))
-    odd = [(job, fell, cost) for job, fell, cost in steps if fell != cost]
-    if len(steps) < SPAN or not odd:
-        return
-    _, fell, cost = odd[0]
-    price = trace.endpoint.price
-    times = "each of" if len(odd) == len(steps) else "some of"
-    yield finding(
-        f"the balance fell by {plain(fell)} for a job of {plain(cost)}; it was wrong {times} {len(steps)} times",
-        subject="balance and cost",
-        severity=Severity.QUESTION,
-        where=price.where if price else trace.endpoint.where,
-        evidence=[_seq(job) for job, _, _ in odd[:3]],
-        expected=plain(cost),
-        actual=plain(fell),
-    )
-
-
-def _steps(trace: Trace) -> Iterator[tuple[JobTrace, Decimal, Decimal]]:
-    """By how much the balance fell from each job's submit to the next one's, and what that job costs.
-
-    Only as long as no job is over that may be given back, and where the balance fell at all."""
-    before: Decimal | None = None
-    for job in _own(trace):
-        if job.outcome is not Status.SUCCEEDED:
+        if formats and picture.magic not in formats:
+            return  # the picture itself is not what was asked for
+        if any(one.sha256 != picture.sha256 for (_, output), one in job.pictures.items() if output == i):
+            return  # nor one and the same: JOB018 tells that
+        said = {one.name: one.value for one in seen.reading.found if (one.item or 0) == i and one.value is not None}
+        kind, size = said.get("output.content_type"), said.get("output.size")
+        wrong = [
+            *([("type", kind, picture.magic)] if kind is not None and _magic_of(kind) != picture.magic else []),
+            *([("size", size, f"{picture.size} bytes")] if size is not None and size != picture.size else []),
+        ]
+        for name, told, shown in wrong:
+            yield finding(
+                f"the result tells {told} of a picture that is {shown}",
+                subject=f"told {name}",
+                severity=Severity.QUESTION,
+                where=job.endpoint.outputs.where,
+                evidence=[seen.seq, exchange.seq],
+                expected=shown,
+                actual=str(told),
+            )
+        if wrong:
             return
-        after, cost = _balance(job), _cost(job)
-        if before is not None and after is not None and cost is not None and after < before:
-            yield job, before - after, cost
-        before = after
 
 
-SPAN = 3
-"""So many balances are needed to see a job fail between the first and the last of them."""
-
-
-def _own(trace: Trace) -> list[JobTrace]:
-    """The accepted jobs of our own account, in the order of their submits."""
-    taken = [job for job in trace.jobs if job.taken and job.submit and job.submit.exchange.credential.value != "other"]
-    return sorted(taken, key=_seq)
-
-
-def _seq(job: JobTrace) -> int:
-    return job.submit.seq if job.submit else 0
-
-
-def _balance(job: JobTrace) -> Decimal | None:
-    reading = job.submit.reading if job.submit else None
-    return exact(reading.value("account.balance")) if reading else None
-
-
-def _cost(job: JobTrace) -> Decimal | None:
-    """What the host set aside for a job at its submit: what it then said, else the contract's price; None where
-    nobody says. A job that is over at once may be told as free already."""
-    told = _told_cost(job.submit.reading) if job.submit else None
-    price = price_of(job.endpoint, job.values)
-    return told or (price.amount if price else None)
-
-
-def _given_back(job: JobTrace, price: Price) -> bool:
-    ended = job.outcome in (Status.FAILED, Status.MODERATED)
-    return ended and billed_of(price, str(job.outcome.value if job.outcome else "")) == "zero" and bool(_cost(job))
+def _magic_of(content_type: Any) -> str | None:
+    return _MIME.get(str(content_type).partition(";")[0].strip().lower())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations
@@ -12,7 +13,7 @@ from wireproof.check.media import distance
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
 from wireproof.model import Call, Finding, Relation, Severity
-from wireproof.spec.values import by_canonical, same
+from wireproof.spec.values import by_canonical, matters, same
 from wireproof.wire.links import parts
 from wireproof.wire.requests import recognise
 
@@ -52,7 +53,7 @@ def pictures_relate_as_their_requests_do(trace: Trace) -> Iterator[Finding]:
     than the documents say; a parameter that is ignored is paid for and missed. Where several such promises are
     broken at once, pictures may belong to other requests altogether, and one finding tells of all.
     """
-    broken = list(_unrelated(trace)) or list(_one_for_all(trace))
+    broken = list(_unrelated(trace)) or list(_one_for_all(trace)) or list(_unequal(trace))
     if len(broken) < SEVERAL:
         yield from broken
         return
@@ -80,7 +81,7 @@ def _unrelated(trace: Trace) -> Iterator[Finding]:
         fit = [(job, it) for job, it in shown if relation.kind == "different" or not _by_chance(job)]
         for one, a, other, b in _pairs(relation, fit):
             alike = a.pixels == b.pixels
-            close = a.thumb is not None and b.thumb is not None and distance(a.thumb, b.thumb) < ALIKE
+            close = _is_close(a, b)
             if relation.kind == "same" and not alike and not (a.magic != "png" and close):
                 yield _unlike(relation, one, other, "the same picture", "two different pictures")
                 repeatable = repeatable and relation.first != relation.second
@@ -88,6 +89,43 @@ def _unrelated(trace: Trace) -> Iterator[Finding]:
             if relation.kind == "different" and alike and not a.blank:
                 yield _unlike(relation, one, other, "two different pictures", "the same picture")
                 break
+
+
+def _unequal(trace: Trace) -> Iterator[Finding]:
+    """Different pictures for two jobs that ask for the same, one in so many words and one by what it leaves out."""
+    groups: dict[str, list[tuple[JobTrace, Any]]] = {}
+    for job in trace.jobs if trace.endpoint.outputs.seed else ():
+        picture = _picture(job)
+        if job.tangled or job.misled or picture is None or _by_chance(job) or job.submit is None:
+            continue
+        full, known = job.full, trace.endpoint.parameters
+        meant = {name: full[name] for name in sorted(full) if name in known and matters(known[name], full)}
+        operation = job.submit.operation.name if job.submit.operation else ""
+        groups.setdefault(f"{operation} {json.dumps(meant, default=str)}", []).append((job, picture))
+    for (one, a), (other, b) in (pair for group in groups.values() for pair in combinations(group, 2)):
+        names = sorted(one.values.keys() ^ other.values.keys())
+        if not names or a.pixels == b.pixels or (a.magic != "png" and _is_close(a, b)):
+            continue
+        proofs = [trace.endpoint.parameters[name].proof("default") for name in names]
+        seqs = [job.submit.seq for job in (one, other) if job.submit]
+        yield finding(
+            f"what is left out ({', '.join(names)}) is not what the defaults are: two different pictures came",
+            subject="defaults",
+            proof=next((proof for proof in proofs if not proof.binds), proofs[0]),
+            where=trace.endpoint.parameters[names[0]].line("default"),
+            evidence=[*seqs, *(seq for job in (one, other) for seq, _ in list(job.pictures)[:1])],
+            expected="the same picture",
+            actual="two different pictures",
+        )
+        return
+
+
+def _is_close(a: Any, b: Any) -> bool:
+    return bool(_of_one_size(a, b) and a.thumb and b.thumb and distance(a.thumb, b.thumb) < ALIKE)
+
+
+def _of_one_size(a: Any, b: Any) -> bool:
+    return (a.width, a.height) == (b.width, b.height)
 
 
 def _one_for_all(trace: Trace) -> Iterator[Finding]:
@@ -210,10 +248,14 @@ def an_id_that_must_be_unique_is_taken_once(trace: Trace) -> Iterator[Finding]:
         if before == seen.seq:
             continue
         field = next((f for f in asked.operation.request.fields if f.unique), None)
+        first = next((one.reply.body for one in trace.seen if one.seq == before and one.reply), None)
+        alike = seen.reply is not None and seen.reply.body == first
         yield finding(
-            "an id that was used before was accepted again",
+            "an id that was used before was accepted again" + (", with the same answer" if alike else ""),
             subject="repeated id",
             proof=field.evidence if field else None,
+            # The very same answer may stand for the very same job.
+            severity=Severity.QUESTION if alike else None,
             where=field.where if field else asked.operation.where,
             evidence=[before, seen.seq],
             expected="a refusal",

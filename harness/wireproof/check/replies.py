@@ -15,6 +15,7 @@ from wireproof.generate.cases import ODD
 from wireproof.lifecycle import Status, is_final
 from wireproof.model import (
     GIVEN_UP,
+    ONCE_MORE,
     Confidence,
     Credential,
     Does,
@@ -47,6 +48,8 @@ PASSING = frozenset(
 KEYS = frozenset({Kind.NO_KEY, Kind.BAD_KEY})
 NOBODYS = frozenset({Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR, Credential.BEYOND})
 UNFOUND = frozenset({Kind.UNKNOWN_JOB, Kind.GONE})
+GET_FOR_POST = "GET where POST is wanted"
+"""How the purpose of a call with a wrong method begins."""
 STAGED = "staged: "
 """A purpose that begins so names the problem which our own mock was told to answer with."""
 
@@ -418,8 +421,14 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     if _looked_up_first(seen) or (seen.passed and reply.status >= 500):
         # A server error that was gone a moment later says nothing of the request.
         proof = UNKNOWN
+    if seen.passed and reply.status >= 500:
+        says = f"{_about(seen)}: answered {reply.status} once, and not a moment later"
+    elif _looked_up_first(seen):
+        says = f"{_about(seen)}: told {reply.status} of the id, where {_codes(proper)} tells of the key"
+    else:
+        says = f"{_about(seen)}: refused with {reply.status} instead of {_codes(proper)}"
     yield finding(
-        f"{_about(seen)}: refused with {reply.status} instead of {_codes(proper)}",
+        says,
         subject=f"{_group(seen)} -> {reply.status}",
         proof=proof,
         where=proper[0].where,
@@ -458,6 +467,32 @@ def _tells_of_the_job(seen: Seen) -> bool:
 
 def _codes(problems: list[Problem]) -> str:
     return " or ".join(str(code) for code in sorted({code for p in problems for code in p.statuses}))
+
+
+@check(id="RPL012", reads=Seen, trips_on=("wrong-method-500",))
+def a_wrong_method_is_refused(seen: Seen) -> Iterator[Finding]:
+    """An address asked with a method that it does not know says so.
+
+    Proxies, crawlers and people with a browser ask with GET. A server error for it rings the alarm of whoever runs
+    the client, and a good answer is none.
+    """
+    operation = seen.endpoint.operations.get(seen.exchange.operation)
+    if not seen.exchange.purpose.startswith(GET_FOR_POST) or operation is None or seen.reply is None or seen.passed:
+        return
+    names = [seen.endpoint.provider.problems[name] for name in operation.problems]
+    proper = [problem for problem in names if problem.kind is Kind.WRONG_METHOD]
+    status = seen.reply.status
+    if not proper or any(status in problem.statuses for problem in proper):
+        return
+    yield finding(
+        f"{operation.name} asked with {seen.exchange.call.method} answered {status}",
+        subject=f"wrong method -> {status}",
+        proof=proper[0].evidence if status < 300 or status >= 500 else UNKNOWN,
+        where=proper[0].where,
+        evidence=[seen.seq],
+        expected=_codes(proper),
+        actual=str(status),
+    )
 
 
 @check(id="RPL005", reads=Seen, trips_on=("error-in-200",))
@@ -629,6 +664,31 @@ def _failed_later(seen: Seen) -> bool:
     """Whether the job is known to have failed at once because of the breach (validated when run)."""
     reading = seen.reading
     return reading is not None and reading.alternative is not None and reading.alternative.means is Means.FAILED
+
+
+@check(id="REQ003", reads=Trace, trips_on=("types-bent",))
+def a_value_of_another_type_is_not_bent(trace: Trace) -> Iterator[Finding]:
+    """A value that only looks like the documented type is refused.
+
+    Many hosts read "7" as 7 and true as 1, and no page says that they do not: this is a question. A client that
+    sends the wrong thing by mistake gets a picture of what the host took it for.
+    """
+    bent = [s for s in trace.seen if _is_odd(s) and s.accepted and s.let_in and s.breaches and not s.is_error]
+    bent = [s for s in bent if s.reading and s.reading.alternative and not _failed_later(s)]
+    open_to_all = {s.breaches[0].parameter for s in trace.seen if s.breaches and _is_taken_wrongly(s)}
+    bent = [s for s in bent if s.breaches[0].parameter not in open_to_all]
+    if not bent:
+        return
+    what = sorted(seen.exchange.purpose.removeprefix(ODD).removesuffix(ONCE_MORE) for seen in bent)
+    yield finding(
+        f"taken although the documents want another type or spelling: {', '.join(what)}",
+        subject="types",
+        severity=Severity.QUESTION,
+        where=bent[0].breaches[0].where,
+        evidence=[seen.seq for seen in bent],
+        expected="a refusal",
+        actual=str(bent[0].reply.status if bent[0].reply else ""),
+    )
 
 
 @check(id="REQ002", reads=Trace, trips_on=("valid-value-refused",))
@@ -866,8 +926,11 @@ def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
     asked = [
         s for s in trace.seen if asks_after_nobody(s) and s.let_in and s.reply is not None and s.operation is not None
     ]
-    repeated = len(asked) > 1 and all(s.reply is not None and s.reply.status >= 500 for s in asked)
     for seen in asked:
+        about = (seen.operation, seen.exchange.purpose.removesuffix(ONCE_MORE))
+        same = [s for s in asked if (s.operation, s.exchange.purpose.removesuffix(ONCE_MORE)) == about]
+        answers = [s.reply.status for s in same if s.reply is not None]
+        repeated = len(answers) > 1 and min(answers) >= 500
         proper = of_kinds(seen, UNFOUND)
         status = seen.reply.status if seen.reply else 0
         if not proper or seen.operation is None or any(status in p.statuses for p in proper):
@@ -900,8 +963,10 @@ def an_answer_arrives_whole(seen: Seen) -> Iterator[Finding]:
     """
     name = seen.operation.name if seen.operation else seen.exchange.operation
     if seen.exchange.broke and name and seen.exchange.broke not in ("refused", GIVEN_UP):
+        large = seen.exchange.broke == "too large"
+        how = "an answer larger than is read here" if large else f"no whole answer ({seen.exchange.broke})"
         yield finding(
-            f"{name}: no whole answer ({seen.exchange.broke})",
+            f"{name}: {how}",
             subject=f"{name} {seen.exchange.broke}",
             severity=Severity.QUESTION,
             where=seen.operation.where if seen.operation else seen.endpoint.outputs.where,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from wireproof.check import jobs as job_checks
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.trace import Reader
 from wireproof.conform.target import Target, near
@@ -18,12 +19,8 @@ from wireproof.probe.driver import Driver, Want
 from wireproof.probe.stories import Stage
 from wireproof.wire import requests
 
-SEARCHES: Mapping[str, tuple[int, int, int]] = {
-    "quick": (0, 0, 0),
-    "standard": (60, 0, 20),
-    "thorough": (300, 150, 80),
-}
-"""For each profile: how many forbidden, valid and odd requests are drawn, where they cost nothing."""
+SEARCHES: Mapping[str, tuple[int, int]] = {"quick": (0, 0), "standard": (60, 0), "thorough": (300, 150)}
+"""For each profile: how many forbidden and valid requests are drawn, where they cost nothing."""
 
 MOST_NARROWED = 40
 """So many single values are tried to find which one of a request was refused."""
@@ -39,6 +36,7 @@ def round_off(reader: Reader, target: Target, driver: Driver, stage: Stage, prof
     """What depends on what was seen: narrower tries, a second chance, a search, and a late look back."""
     if not target.paid:
         _narrow(reader, driver, stage)
+        _failed_again(reader, driver, stage)
         _second_chance(reader, driver, stage)
         if any(SEARCHES[profile]) and driver.bounds.requests is None:
             _search(reader, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
@@ -73,6 +71,17 @@ def _narrow(reader: Reader, driver: Driver, stage: Stage) -> None:
             driver.run([stories.single(want, stage.clock)])
 
 
+def _failed_again(reader: Reader, driver: Driver, stage: Stage) -> None:
+    """Jobs with valid values that failed, tried once more: one failure is a bad moment, two are none."""
+    failed = job_checks.failed_for_nothing(reader.read(driver.exchanges))
+    for i, job in enumerate(failed[:MOST_FAILED] if len(failed) < SEVERAL_FAILED else ()):
+        driver.run([stories.whole_job(stage, f"failed-again-{i + 1}", job.values, "valid: once more")])
+
+
+MOST_FAILED, SEVERAL_FAILED = 3, 6
+"""So many failed jobs are tried once more; where so many failed, that says enough."""
+
+
 def _second_chance(reader: Reader, driver: Driver, stage: Stage) -> None:
     """Operations that start a job and were never answered well, tried twice more."""
     endpoint = reader.endpoint
@@ -94,7 +103,7 @@ def _second_chance(reader: Reader, driver: Driver, stage: Stage) -> None:
                 )
 
 
-def _search(reader: Reader, driver: Driver, stage: Stage, examples: tuple[int, int, int], shrink: bool) -> None:
+def _search(reader: Reader, driver: Driver, stage: Stage, examples: tuple[int, int], shrink: bool) -> None:
     """Requests drawn from the whole domain and its edges; what one shows is made smaller at once."""
     from wireproof.generate import strategies
 
@@ -105,7 +114,7 @@ def _search(reader: Reader, driver: Driver, stage: Stage, examples: tuple[int, i
     hunt = Hunt(reader, driver, stage, submit)
     wrong = strategies.forbidden(endpoint, submit)
     right = strategies.valid(endpoint).map(lambda values: cases.Case(values=values, purpose="valid: drawn"))
-    for strategy, count in zip((wrong, right, strategies.odd(endpoint)), examples, strict=True):
+    for strategy, count in zip((wrong, right), examples, strict=True):
         for attempt in range(MOST_FOUND):
             if (
                 not count
@@ -114,6 +123,9 @@ def _search(reader: Reader, driver: Driver, stage: Stage, examples: tuple[int, i
             ):
                 break
             hunt.remember()
+    for case in strategies.odd(endpoint):
+        hunt.tried(case)
+        hunt.remember()
 
 
 @dataclass(slots=True)
@@ -162,33 +174,48 @@ def _single_checks() -> list[Any]:
 def _after_a_while(reader: Reader, target: Target, driver: Driver, stage: Stage, most: int) -> None:
     """Jobs that are over, at most so many, asked for once more: late but in time, on a clock of ours also too late."""
     endpoint, trace = reader.endpoint, reader.read(driver.exchanges)
-    done = [job for job in trace.jobs if job.taken and job.end and job.id and not job.tangled][:most]
+    over = [job for job in trace.jobs if job.taken and job.end and job.id and not job.tangled]
+    # One of each outcome first, since hosts forget the failed ones sooner.
+    first = list({job.outcome: job for job in reversed(over)}.values())
+    done = [*first, *(job for job in over if job not in first)][: max(most, len(first))]
     record = endpoint.provider.retention.record.seconds
     if target.mock is not None and record:
         stage.clock.sleep(record * 0.5)
     elif done:
-        ended = done[0].end
-        over = (ended[0].exchange.at if ended else 0.0) + (driver.started or 0.0)
-        driver.rest(over + stage.late)
-    _again(driver, stage, done, "asked again late")
+        last = max(job.end[0].exchange.at for job in done if job.end) + (driver.started or 0.0)
+        driver.rest(last + stage.late)
+    _again(driver, stage, done, LATE_AGAIN)
+    if near(target) and most > FEW_LATE:
+        rest = [job for job in over if job not in done]
+        driver.run(
+            stories.single(_after(driver, stage, operation, job, LATE_AGAIN), stage.clock)
+            for job in rest
+            if (operation := endpoint.doing(Does.STATUS)) is not None
+        )
     if target.mock is not None and record:
         stage.clock.sleep(record)
         _again(driver, stage, done[:1], "asked again after the retention")
 
 
+LATE_AGAIN = "asked again late"
+
+
 def _again(driver: Driver, stage: Stage, done: list[Any], purpose: str) -> None:
     for job in done:
-        label = job.label.removeprefix(driver.family)
-        links = job.submit.reading.links if job.submit and job.submit.reading else {}
         for does in (Does.STATUS, Does.RESULT):
             operation = stage.endpoint.doing(does)
             if operation is not None:
-                driver.run(
-                    [stories.single(stories.ask_after(stage, operation, job.id, label, purpose, links), stage.clock)]
-                )
+                driver.run([stories.single(_after(driver, stage, operation, job, purpose), stage.clock)])
         for exchange in islice(job.media, 1):
             if "retention" not in purpose:
+                label = job.label.removeprefix(driver.family)
                 driver.run([stories.fetched(stage, exchange.call.url, label, exchange.output or 0, purpose)])
+
+
+def _after(driver: Driver, stage: Stage, operation: Any, job: Any, purpose: str) -> Want:
+    """One question after a job that is over."""
+    links = job.submit.reading.links if job.submit and job.submit.reading else {}
+    return stories.ask_after(stage, operation, job.id, job.label.removeprefix(driver.family), purpose, links)
 
 
 def _rehearse(reader: Reader, mock: Mock, driver: Driver, stage: Stage) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wireproof.check import again
 from wireproof.check import jobs as job_checks
+from wireproof.check import money as _money  # noqa: F401
 from wireproof.check import outputs as _outputs  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
 from wireproof.check import replies as reply_checks

@@ -18,7 +18,7 @@ from wireproof.money import Money
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Story, Want
 from wireproof.probe.stories import Stage
-from wireproof.spec.values import price_of
+from wireproof.spec.values import effective, matters, price_of
 from wireproof.wire import requests
 from wireproof.wire.dialogue import Dialogue
 
@@ -67,8 +67,12 @@ def plan(
     if submit is None:
         raise CouldNotTell(f"{endpoint.name} has no operation that starts a job: there is nothing to drive")
     valid = cases.pairs(endpoint) if profile == "thorough" else cases.allowed(endpoint)
-    chosen = valid[:QUICK_JOBS] if profile == "quick" else valid
+    chosen = _few_jobs(endpoint, base, valid) if profile == "quick" else valid
     again = 0 if profile == "quick" else 1
+    wrong = list(cases.forbidden(endpoint, submit))
+    if profile == "quick":
+        # One value for each rule.
+        wrong = list({case.purpose: case for case in reversed(wrong)}.values())[::-1]
     opening = _jobs_step(endpoint, "first jobs", "first", chosen[:OPENING], again, opening=True)
     steps = [
         _step(endpoint, "keys", lambda s: list(stories.without_key(s, base, few=profile == "quick")), free=True),
@@ -80,13 +84,13 @@ def plan(
         _step(
             endpoint,
             "forbidden requests",
-            lambda s: list(stories.bad_requests(s, submit, cases.forbidden(endpoint, submit))),
+            lambda s: list(stories.bad_requests(s, submit, iter(wrong))),
             free=True,
-            breaks={case.purpose: case.covers for case in cases.forbidden(endpoint, submit)},
+            breaks={case.purpose: case.covers for case in wrong},
         ),
     ]
     if run is not None and run is not submit:
-        few = functools.partial(_few_forbidden, endpoint, run)
+        few = functools.partial(_forbidden_there, endpoint, run, paid or profile == "quick")
         steps.append(_step(endpoint, f"forbidden requests to {run.name}", few, free=True))
     if paid:
         steps.append(opening)
@@ -157,6 +161,27 @@ def _relations(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:
     return list(jobs.values())
 
 
+def _few_jobs(endpoint: Endpoint, base: Mapping[str, Any], valid: list[cases.Case]) -> list[cases.Case]:
+    """What a quick run submits: where pictures can be made again, with and without the defaults first."""
+    if not endpoint.outputs.seed:
+        return valid[:QUICK_JOBS]
+    return [*_both_ways(endpoint, base), *valid[: QUICK_JOBS - 1]]
+
+
+def _both_ways(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:
+    """One request twice: with all defaults left out, and with all of them given."""
+    given = {
+        p.name: p.default
+        for p in endpoint.parameters.values()
+        if p.has_default and p.name not in base and not p.calls_out and matters(p, effective(endpoint, base))
+    }
+    said = "valid: with its defaults"
+    return [
+        cases.Case(values=base, purpose=f"{said} left out"),
+        cases.Case(values={**base, **given}, purpose=f"{said} given"),
+    ]
+
+
 def _ways_to_choose(endpoint: Endpoint, operation: Any) -> Iterator[dict[str, Any]]:
     """The parameters that choose an operation: given, and left out where that means the same."""
     select = operation.request.select
@@ -192,10 +217,11 @@ def _is_field(operation: Any, name: str) -> bool:
     return any(field.name == name for field in operation.request.fields)
 
 
-def _few_forbidden(endpoint: Endpoint, run: Any, stage: Stage) -> list[Want]:
-    """The blocking operation shares its rules with the queued one: a few of them show that it applies them."""
+def _forbidden_there(endpoint: Endpoint, run: Any, few: bool, stage: Stage) -> list[Want]:
+    """The blocking operation shares its rules with the queued one: where calls are paid, few show that it applies
+    them."""
     every = list(cases.forbidden(endpoint, run))
-    return list(stories.bad_requests(stage, run, iter(every[:: max(1, len(every) // 4)])))
+    return list(stories.bad_requests(stage, run, iter(every[:: max(1, len(every) // 4)] if few else every)))
 
 
 def _step(

@@ -94,7 +94,7 @@ def conform(
         eyes.prepare()
         counted = driver.bounds.requests is not None or profile == "quick"
         thrifty = calm if near(target) and counted else None
-        stage = replace(stage_for(endpoint, target, clock, seed, thrifty), late=late)
+        stage = replace(stage_for(endpoint, target, clock, seed, thrifty), late=late, sparing=counted)
         if hurries(target):
             stage = within(stage, job_checks.patience(endpoint, None))
         reader = Reader(endpoint, prefix)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import Any
 
 from wireproof.model import Condition, Endpoint, Example, Operation, Parameter, Rule, RuleKind
 from wireproof.spec.numbers import Numbers, numbers, written
-from wireproof.spec.values import Values, effective, holds, same, spell
+from wireproof.spec.values import Values, effective, holds, price_of, same, spell
 
 ABSENT = object()
 """The parameter is left out."""
@@ -156,8 +157,9 @@ def _named_values(parameter: Parameter) -> Iterator[Choice]:
         return
     kinds = _real(types(schema))
     if "boolean" in kinds:
-        yield Choice(name, True, f"{name}=true")
+        # False goes with the smallest numbers, and what is switched on with the largest.
         yield Choice(name, False, f"{name}=false")
+        yield Choice(name, True, f"{name}=true")
     if "integer" in kinds or "number" in kinds:
         yield from _sizes(parameter)
         if "integer" in kinds:
@@ -221,9 +223,18 @@ def _texts(parameter: Parameter) -> Iterator[Choice]:
         return
     sizes = {bound: schema[bound] for bound in ("minLength", "maxLength") if schema.get(bound)}
     for bound, size in sizes.items():
-        yield Choice(name, (str(plain) * (size // max(1, len(str(plain))) + 1))[:size], f"{name}.{bound}")
+        # One letter of two bytes: a length is counted in characters.
+        text = f"é{plain}" if bound == "maxLength" else str(plain)
+        yield Choice(name, (text * (size // max(1, len(text)) + 1))[:size], f"{name}.{bound}")
     if not sizes:
         yield Choice(name, plain or "a lighthouse", f"{name} given")
+    if parameter.canonical == "prompt":
+        yield Choice(name, MANY_SIGNS[: schema.get("maxLength")], f"{name} of many signs")
+
+
+MANY_SIGNS = """Un phare à l'aube 🦊, "so called", 灯台 & <b>fog</b> \\ 100 %; {it's} $5
+a second line"""
+"""A prompt with all that is mistaken for something else: quotes, braces, tags, lines, and letters beyond ASCII."""
 
 
 def _show(value: Any) -> str:
@@ -236,7 +247,7 @@ def allowed(endpoint: Endpoint) -> list[Case]:
     waiting = [c for c in choices(endpoint) if not _steers(endpoint, c.parameter)]
     # What matters only beside other values goes first: it decides those values, and the rest fits round it.
     waiting.sort(key=lambda c: (not endpoint.parameters[c.parameter].matters, c.value is ABSENT))
-    cases = [*_row_cases(endpoint, start)]
+    cases = [(case, set(case.values) - set(start)) for case in _row_cases(endpoint, start)]
     while waiting:
         values, covers = dict(start), []
         left: list[Choice] = []
@@ -250,9 +261,45 @@ def allowed(endpoint: Endpoint) -> list[Case]:
             covers.append(choice.fact)
         if not covers:
             break
-        cases.append(Case(values=values, purpose="valid: " + ", ".join(covers), covers=tuple(covers)))
+        cases.append((Case(values=values, purpose="valid: " + ", ".join(covers), covers=tuple(covers)), touched))
         waiting = left
-    return cases
+    return _mixed(endpoint, cases)
+
+
+def _mixed(endpoint: Endpoint, cases: list[tuple[Case, set[str]]]) -> list[Case]:
+    """The cases with what each leaves open filled in, so that values meet that would not: at no other price, and for
+    no job more. Of each parameter that value is taken which meets the most others for the first time."""
+    ways: dict[str, list[Choice]] = {}
+    for choice in choices(endpoint):
+        parameter = endpoint.parameters[choice.parameter]
+        if not _steers(endpoint, parameter.name) and parameter.canonical not in ("prompt", "seed"):
+            ways.setdefault(parameter.name, []).append(choice)
+    met: set[frozenset[str]] = set()
+    used: Counter[str] = Counter()
+    mixed = []
+    for case, touched in cases:
+        state: tuple[dict[str, Any], set[str]] = dict(case.values), touched
+        for name, options in ways.items():
+            best = (0, 0), state
+            for choice in options if name not in touched else ():
+                trial = _with(endpoint, state[0], choice, state[1])
+                if trial is None or price_of(endpoint, trial[0]) != price_of(endpoint, case.values):
+                    continue
+                rank = len(_meetings(trial[0], name) - met), -used[choice.fact]
+                best = max(best, (rank, trial), key=lambda pair: pair[0])
+            state = best[1]
+        values = state[0]
+        for name in values:
+            met |= _meetings(values, name)
+            used.update(c.fact for c in ways.get(name, ()) if same(c.value, values[name]))
+        mixed.append(replace(case, values=values))
+    return mixed
+
+
+def _meetings(values: Values, name: str) -> set[frozenset[str]]:
+    """Every other value that one value stands beside."""
+    shown = {other: f"{other}={_show(value)}" for other, value in values.items()}
+    return {frozenset((shown[name], shown[other])) for other in shown if name in shown and other != name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +413,25 @@ def _steers(endpoint: Endpoint, name: str) -> bool:
     return any(name in op.request.select for op in endpoint.operations.values())
 
 
+def telling(endpoint: Endpoint) -> dict[str, Any]:
+    """The parameters that make a host tell what a job costs, where it has to be asked for it."""
+    shapes = [alternative.shape for operation in endpoint.operations.values() for alternative in operation.alternatives]
+    conditions = (when for shape in shapes if shape is not None for when in _conditions(shape.schema))
+    found = next((when for when in conditions if when), {})
+    return {n: v for n, v in found.items() if n in endpoint.parameters and not isinstance(v, (dict, list))}
+
+
+def _conditions(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Under which values a cost stands in a body."""
+    if isinstance(node, Mapping):
+        if node.get("is") in ("job.cost", "output.cost"):
+            yield {name: value for name, value in node.get("when", {}).items() if name != "job.state"}
+        for child in node.values():
+            yield from _conditions(child)
+
+
 def _row_cases(endpoint: Endpoint, start: Values) -> Iterator[Case]:
+    start = {**start, **telling(endpoint)}
     for rule in endpoint.rules:
         if rule.kind is RuleKind.AMONG:
             for row in rule.rows:
@@ -390,15 +455,29 @@ def _with(
     if any(name in touched and not same(values.get(name, ABSENT), value) for name, value in needs.items()):
         return None
     trial = {**values, **needs}
+    beside: dict[str, Any] = {}
     if choice.value is ABSENT:
         trial.pop(choice.parameter, None)
+        beside = _beside(endpoint, parameter, touched)
+        trial |= beside
     else:
         trial[choice.parameter] = choice.value
     if not _keeps_rules(endpoint, trial):
         return None
     if not all(holds(endpoint.parameters[n].matters, effective(endpoint, trial)) for n in touched):
         return None
-    return trial, {*touched, choice.parameter, *needs}
+    return trial, {*touched, choice.parameter, *needs, *beside}
+
+
+def _beside(endpoint: Endpoint, parameter: Parameter, touched: set[str]) -> dict[str, Any]:
+    """What stands beside a parameter that is left out: others that matter only when it does are given, so that its
+    own default is seen by itself."""
+    alike = [p for p in endpoint.parameters.values() if p is not parameter and p.matters == parameter.matters]
+    return {
+        p.name: next((c.value for c in _named_values(p)), typical(p))
+        for p in (alike if parameter.matters else ())
+        if p.name not in touched
+    }
 
 
 def satisfying(condition: Condition, endpoint: Endpoint) -> dict[str, Any]:
@@ -454,9 +533,21 @@ def forbidden(endpoint: Endpoint, operation: Operation) -> Iterator[Case]:
                 values |= _companions(endpoint, parameter.name, values)
             yield Case(values=values, purpose=f"invalid: {fact}", covers=(fact,))
     yield from _broken_rules(endpoint, start)
+    for field in operation.request.fields:
+        for keyword, value in _wrong_field(field):
+            covers = (f"{field.name}.{keyword}",)
+            yield Case(values={**start, field.name: value}, purpose=f"invalid: {covers[0]}", covers=covers)
     if operation.request.unknown_fields == "refused":
         yield Case(values={**start, UNHEARD_OF: True}, purpose="invalid: unknown parameter", covers=("body.unknown",))
     yield from _broken_bodies(operation)
+
+
+def _wrong_field(field: Parameter) -> Iterator[tuple[str, str]]:
+    """What a field that every request carries cannot be: an id of another form, a model that nobody has."""
+    if field.canonical == "job.id" and field.schema.get("format") == "uuid":
+        yield "format", "wireproof-no-uuid"
+    if field.name == "model" and "const" in field.schema:
+        yield "const", "wireproof:0@0"
 
 
 def _companions(endpoint: Endpoint, name: str, values: Values) -> dict[str, Any]:
@@ -480,6 +571,9 @@ def _wrong(parameter: Parameter) -> Iterator[tuple[str, Any]]:
         yield f"{name}.const", f"{schema['const']}-other"
     if "enum" in schema:
         yield f"{name}.enum", "no-such-value" if "string" in kinds else 987654321
+        neighbours = [one for one in NEIGHBOURS.get(parameter.canonical or "", ()) if one not in schema["enum"]]
+        for one in neighbours[:2]:
+            yield f"{name}.enum", one
     yield from _outside(schema, name)
     if schema.get("minLength"):
         yield f"{name}.minLength", "x" * (schema["minLength"] - 1)
@@ -493,6 +587,13 @@ def _wrong(parameter: Parameter) -> Iterator[tuple[str, Any]]:
         yield f"{name}.items.type", [_other_type(types(schema["items"]))]
     if "integer" in kinds and "number" not in kinds and "string" not in kinds:
         yield f"{name}.integer", written(numbers(schema).typical) + 0.5
+
+
+NEIGHBOURS: Mapping[str, tuple[str, ...]] = {
+    "aspect_ratio": ("custom", "match_input_image", "21:9", "auto"),
+    "output_format": ("gif", "avif"),
+}
+"""Values that sibling models and other hosts know, for a host that looks them up in somebody else's list."""
 
 
 def _outside(schema: Mapping[str, Any], name: str) -> Iterator[tuple[str, Any]]:
@@ -525,6 +626,8 @@ def _items(schema: Mapping[str, Any], name: str, count: int) -> list[Any]:
 
 def _other_type(kinds: tuple[str, ...]) -> Any:
     """A value of a type that no lenient reader could take for one of these."""
+    if not {"string", "array", "object"} & set(kinds):
+        return "not this type"
     if "object" not in kinds:
         return {"wireproof": "not this type"}
     return ["not", "this", "type"]

@@ -212,17 +212,18 @@ def _further_than(end: Fraction, way: Fraction) -> Callable[[int], int | float]:
     return lambda far: written(end + far * way)
 
 
-def odd(endpoint: Endpoint) -> st.SearchStrategy[cases.Case]:
+def odd(endpoint: Endpoint) -> list[cases.Case]:
     """Requests at the edge of JSON and of common sense: a host may take or refuse them, but it has to answer."""
     start = cases.base(endpoint)
-    drawn: list[tuple[str, Values]] = []
-    for parameter in endpoint.parameters.values():
-        if not _is_free(endpoint, parameter):
-            continue
-        beside = {**start, **cases.satisfying(parameter.matters, endpoint)}
-        for what, given in _oddities(parameter):
-            drawn.append((f"{parameter.name} {what}", {**beside, parameter.name: given}))
-    return st.sampled_from([cases.Case(values=values, purpose=f"{cases.ODD}{what}") for what, values in drawn])
+    return [
+        cases.Case(
+            values={**start, **cases.satisfying(parameter.matters, endpoint), parameter.name: given},
+            purpose=f"{cases.ODD}{parameter.name} {what}",
+        )
+        for parameter in endpoint.parameters.values()
+        if _is_free(endpoint, parameter)
+        for what, given in _oddities(parameter)
+    ]
 
 
 def _oddities(parameter: Parameter) -> Iterator[tuple[str, Any]]:
@@ -245,7 +246,9 @@ def _oddities(parameter: Parameter) -> Iterator[tuple[str, Any]]:
         yield "one character of every plane", "".join(chr((plane << 16) + 0x41) for plane in range(3)) + "\U0010fffd"
         yield "very long", "lighthouse " * 3000
     if "enum" in schema and kinds == ("string",):
-        yield "in other letters", str(schema["enum"][0]).swapcase() + " "
+        if (other := str(schema["enum"][0]).swapcase()) not in schema["enum"]:
+            yield "in other letters", other
+        yield "with a space behind it", f"{schema['enum'][0]} "
     if "boolean" in kinds:
         yield "a boolean as text", "true"
         yield "a number for a boolean", 1

@@ -139,6 +139,12 @@ def overlook(
 
 
 @_bend("breaches")
+def take_bent(past: Past, asked: Asked, found: list[Breach]) -> list[Breach]:
+    """A switch may be given as a word or as a number."""
+    return [b for b in found if not (b.rule == "type" and b.value in ("true", "false", 0, 1))]
+
+
+@_bend("breaches")
 def refuse_value(
     past: Past,
     asked: Asked,

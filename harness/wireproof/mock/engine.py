@@ -226,7 +226,7 @@ class Mock:
             if asked:
                 problem = of_kind(host.provider, asked[0].operation, Kind.WRONG_METHOD)
                 scene = Scene(self, host, host.endpoints[0], asked[0], base, now, wall)
-                told = scene.problem(problem) if problem else plain(405, "Method not allowed.")
+                told = scene.refuse(Kind.WRONG_METHOD) if problem else plain(405, "Method not allowed.")
                 if told.reply.status == 405:
                     # HTTP wants the methods named that would do.
                     return replace(told, reply=replace(told.reply, headers=(*told.reply.headers, ("allow", method))))

@@ -50,6 +50,9 @@ class Want:
     """Whether trouble is what is asked for."""
 
 
+SLOWEST, RECOVERS = 1.0, 0.95
+"""Seconds between two calls, at most, to a host that limits rates; and what is left of them with each call."""
+
 MOST_BAD = 12
 """So many calls of a run that met a server error are made once more."""
 MOST_AGAIN, MOST_WAIT, MOST_HELD = 4, 10.0, 30.0
@@ -107,6 +110,8 @@ class Driver:
     """What the network said of the last call that broke."""
     _held: float = 0.0
     """Seconds for which it was waited because a host asked for it."""
+    _slow: float = 0.0
+    """Seconds between two calls to a host that has turned one away for coming too fast."""
     _bad: int = 0
     _begun: float = 0.0
     _last: float = float("-inf")
@@ -119,8 +124,8 @@ class Driver:
             wait = self._told_to_wait(want, exchange, attempt)
             if wait is None:
                 break
-            # From here on the host is gone about more slowly.
-            self.bounds.gap = min(1.0, max(0.05, 2 * self.bounds.gap))
+            # From here on the host is gone about more slowly, and by and by as fast as before.
+            self._slow = min(SLOWEST, max(0.05, 2 * self._slow))
             self._held += wait
             self.rest(self.clock.now() + wait)
             exchange = self._once(want)
@@ -177,7 +182,8 @@ class Driver:
     def _asked(self, want: Want, unanswered: Exchange, started: float) -> Exchange:
         """Make the call, within the bounds of the run."""
         self._within_bounds(want)
-        self.rest(self._last + self.bounds.gap)
+        self.rest(self._last + max(self.bounds.gap, self._slow))
+        self._slow *= RECOVERS
         self.before(want)
         sent_at = self._last = self.clock.now()
         patience = want.timeout or self.sender.timeout

@@ -39,6 +39,8 @@ class Stage:
     seed: int = 0
     patience: float = 120.0
     """Seconds that a blocking run may take."""
+    sparing: bool = False
+    """Whether calls are counted, and those that seldom show more than others are left out."""
     late: float = LATE
     """Seconds after its end at which a job is asked for once more."""
     may_fetch: Callable[[str], bool] = lambda url: True
@@ -109,18 +111,22 @@ def _once_more(stage: Stage, known: Known, label: str, times: int) -> Story:
 
 
 def _by_a_stranger(stage: Stage, known: Known, label: str) -> Story:
-    """Status and result of a job that exists, asked for without any key; its status also with almost a key."""
+    """Status and result of a job that exists, asked for without any key and with almost a key; its result also with
+    what is no key at all."""
     for does in (Does.STATUS, Does.RESULT):
         operation = stage.endpoint.doing(does)
-        if operation is not None and operation.auth:
-            yield ask_after(
-                stage, operation, known.id, label, "asked without a key", known.links, credential=Credential.NONE
-            )
-            for credential, key in near_keys(stage.key).items() if does is Does.STATUS else ():
-                said = f"asked with a key that {_WRONG[credential]}"
-                yield ask_after(stage, operation, known.id, label, said, known.links, key, credential)
+        if operation is None or not operation.auth:
+            continue
+        wrong: list[tuple[Credential, str | None, str]] = [(Credential.NONE, None, "asked without a key")]
+        if does is Does.STATUS or not stage.sparing:
+            wrong += [(one, key, f"asked with a key that {_WRONG[one]}") for one, key in near_keys(stage.key).items()]
+        if does is Does.RESULT and not stage.sparing:
+            wrong = [*wrong[:2], (Credential.MALFORMED, NO_KEY, "asked with what is no key")]
+        for credential, key, said in wrong:
+            yield ask_after(stage, operation, known.id, label, said, known.links, key, credential)
 
 
+NO_KEY = "no-key-at-all"
 _WRONG = {Credential.NEAR: "lacks its last character", Credential.BEYOND: "has its last character twice"}
 
 
@@ -259,19 +265,20 @@ def without_key(stage: Stage, values: Mapping[str, Any], *, few: bool = False) -
             continue
         for credential, key in (
             (Credential.NONE, None),
-            (Credential.MALFORMED, "no-key-at-all"),
+            (Credential.MALFORMED, NO_KEY),
             (Credential.UNKNOWN, nobody),
+            *([(Credential.MALFORMED, "")] if operation.does is Does.SUBMIT else []),
         ):
             if few and credential is not Credential.NONE and operation.does is not Does.SUBMIT:
                 continue
             # An id of its own each: what was let in must not make the next one a repeat.
-            id = stage.new_id(f"key:{operation.name}:{credential.value}")
+            id = stage.new_id(f"key:{operation.name}:{credential.value}{':empty' if key == '' else ''}")
             call = requests.build(stage.endpoint, operation, stage.base, values=values, job=id, key=key)
             yield Want(
                 call=call,
                 at=stage.clock.now(),
                 operation=operation.name,
-                purpose=f"{operation.name} with {credential.value} key",
+                purpose=f"{operation.name} with {'an empty' if key == '' else credential.value} key",
                 credential=credential,
             )
 
