@@ -250,3 +250,11 @@ def test_two_defects_of_one_host_both_show() -> None:
     body = json.loads(spoken(ENDPOINTS["pixeldojo/p-image-edit"], group, both)[0][0].body)
     assert body["creditCost"] == "0.25"
     assert "expiresAt" not in body
+
+
+@pytest.mark.parametrize("name", ["default-not-applied", "default-switched", "default-turbo"])
+def test_a_quick_run_hears_a_default_that_is_not_applied(name: str) -> None:
+    one = DEFECTS[name]
+    endpoint = ENDPOINTS[one.endpoints[0]]
+    found = conform.conform(endpoint, conform.embedded(endpoint, 1, manners(one)), seed=1, profile="quick")[0].findings
+    assert "OUT008" in {finding.check for finding in found}
