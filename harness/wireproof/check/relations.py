@@ -172,6 +172,11 @@ def _pairs(relation: Relation, shown: list[tuple[JobTrace, Any]]) -> Iterator[tu
         for job, picture in shown
         if (first := _has(job, relation.first)) | (second := _has(job, relation.second))
     ]
+    seed = shown[0][0].endpoint.outputs.seed if shown else None
+    sown = [side for side in sides if seed in side[0].values]
+    if seed not in touched and any(side[2] for side in sown) and any(side[3] for side in sown):
+        # Where the seed is given, nothing else than the relation can make a difference.
+        sides = sown
     for (one, a, *is_one, rest), (other, b, *is_other, others) in combinations(sides, 2):
         if (is_one[0] and is_other[1] or is_other[0] and is_one[1]) and rest == others:
             yield one, a, other, b
