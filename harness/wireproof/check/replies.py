@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from wireproof.check.registry import check, finding
@@ -747,8 +748,11 @@ def _blamed(refused: list[Seen], fine: set[str]) -> Iterator[tuple[str, list[See
     waiting = list(refused)
     while waiting:
         suspects = Counter(name for seen in waiting for name in _suspects(seen, fine))
+        if not fine:
+            # Where nothing is answered well, RPL009 tells of server errors.
+            waiting = [seen for seen in waiting if seen.reply is None or seen.reply.status < 500]
         if not suspects or not fine:
-            yield "request", waiting
+            yield from [("request", waiting)] if waiting else []
             return
         worst = max(suspects, key=lambda name: suspects[name])
         group = [seen for seen in waiting if worst in _suspects(seen, fine)]
@@ -785,6 +789,9 @@ def _wrongly_refused(seen: Seen, reached: set[str]) -> bool:
         return False
     if seen.accepted or not seen.let_in or expected_kinds(seen) or seen.exchange.credential is Credential.OTHER:
         return False
+    if reply.status >= 500:
+        # Twice within a moment, and others are answered well: it is these values.
+        return seen.exchange.purpose.endswith(ONCE_MORE) and not _provoked(seen) and not _is_odd(seen)
     proper = of_kinds(seen, frozenset({Kind.INVALID, Kind.UNKNOWN_MODEL}))
     if seen.asked.operation.does is Does.RUN and reply.status in _failing_codes(seen) and not _named_so(proper, reply):
         # A job that failed while it was waited for; that it did is told by JOB016.
@@ -1079,6 +1086,26 @@ def a_reply_has_its_documented_headers(seen: Seen) -> Iterator[Finding]:
                 expected=field.name,
                 actual="no such header",
             )
+        elif (told := reply.header(field.name)) is not None and _is_unlike(field, told):
+            yield finding(
+                f"{reading.operation.name} says {field.name}: {told[:40] or 'nothing'}",
+                subject=f"{reply.status} {field.name} value",
+                proof=field.evidence if field.required else UNKNOWN,
+                where=field.where,
+                evidence=[seen.seq],
+                expected=str(field.schema.get("type", "a value")),
+                actual=told[:40] or "nothing",
+            )
+
+
+def _is_unlike(field: HeaderField, told: str) -> bool:
+    """Whether a header carries nothing, or no number where one is documented."""
+    if field.schema.get("type") not in ("number", "integer"):
+        return not told.strip()
+    try:
+        return not isfinite(float(told))
+    except ValueError:
+        return True
 
 
 def _headers_due(seen: Seen, reading: Reading) -> tuple[HeaderField, ...]:

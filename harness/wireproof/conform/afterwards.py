@@ -46,22 +46,28 @@ def round_off(reader: Reader, target: Target, driver: Driver, stage: Stage, prof
 
 
 def _narrow(reader: Reader, driver: Driver, stage: Stage) -> None:
-    """Valid requests that were refused, tried again with one of their values at a time: which one is it?"""
+    """Valid requests that were refused, or met a server error, tried again: as they were where it was an error, and
+    with one of their values at a time. Which one is it?"""
     endpoint = reader.endpoint
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
+    if submit is None:
+        return
     base = cases.base(endpoint)
     trace = reader.read(driver.exchanges)
     refused = {one.evidence[0] for one in judge(trace, [CHECKS["REQ002"]])}
+    broken = {seq for one in judge(trace, [CHECKS["RPL008"]]) for seq in one.evidence}
     tried: set[str] = set()
     for seen in trace.seen:
-        if seen.seq not in refused or submit is None:
+        if seen.seq not in refused | broken or seen.operation is None or not seen.operation.does.bills:
             continue
-        for name, value in seen.values.items():
-            parameter = endpoint.parameters.get(name)
-            if parameter is None or base.get(name, cases.ABSENT) == value:
-                continue
-            values = {**base, **cases.satisfying(parameter.matters, endpoint), name: value}
-            fact = f"{name}={str(value)[:40]}"
+        ways = [(f"{n}={str(v)[:40]}", n, v) for n, v in seen.values.items() if n in endpoint.parameters]
+        single = {
+            fact: {**base, **cases.satisfying(endpoint.parameters[name].matters, endpoint), name: value}
+            for fact, name, value in ways
+            if base.get(name, cases.ABSENT) != value
+        }
+        whole = {f"all of {', '.join(single)}"[:200]: dict(seen.values)} if seen.seq in broken else {}
+        for fact, values in {**whole, **single}.items():
             if fact in tried or len(tried) >= MOST_NARROWED:
                 continue
             tried.add(fact)
