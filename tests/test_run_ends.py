@@ -200,3 +200,13 @@ def test_a_job_is_asked_for_once_more_as_late_as_a_run_was_told(late: float, hea
     (end, *_) = [one for one in exchanges if one.purpose == "asked again late"]
     assert end.at >= late
     assert ("JOB008" in {one.check for one in verdict.findings}) is heard
+
+
+def test_where_calls_are_counted_some_are_kept_for_the_late_look() -> None:
+    clock, mock = SteppedClock(), Mock([SEGMIND], manners=Forgets())
+    with serving(mock, clock=clock) as url:
+        target = Target(base=url, key=mock.key("segmind"))
+        verdict, exchanges = conform(SEGMIND, target, bounds=Bounds(requests=60), clock=clock, late=90.0)
+    assert len(exchanges) <= 60
+    assert "JOB008" in {one.check for one in verdict.findings}
+    assert any("--max-requests 60 is reached" in note for note in verdict.notes)

@@ -25,6 +25,9 @@ SEARCHES: Mapping[str, tuple[int, int]] = {"quick": (0, 0), "standard": (60, 0),
 MOST_NARROWED = 40
 """So many single values are tried to find which one of a request was refused."""
 
+LATE_CALLS = 9
+"""So many calls the late look takes where calls are counted: status, result and picture of three jobs."""
+
 MOST_FOUND = 8
 """So many different findings a search goes on after."""
 
@@ -34,13 +37,20 @@ LOOKED_AT_LATE, FEW_LATE = 3, 2
 
 def round_off(reader: Reader, target: Target, driver: Driver, stage: Stage, profile: str) -> None:
     """What depends on what was seen: narrower tries, a second chance, a search, and a late look back."""
+    most = FEW_LATE if profile == "quick" else LOOKED_AT_LATE
+    if driver.spare:
+        # Calls are counted, and these are kept for it: what else depends on what was seen gets the rest.
+        driver.spare = 0
+        _after_a_while(reader, target, driver, stage, FEW_LATE)
+        most = 0
     if not target.paid:
         _narrow(reader, driver, stage)
         _failed_again(reader, driver, stage)
         _second_chance(reader, driver, stage)
         if any(SEARCHES[profile]) and driver.bounds.requests is None:
             _search(reader, driver, stage, SEARCHES[profile], target.mock is not None or near(target))
-    _after_a_while(reader, target, driver, stage, FEW_LATE if profile == "quick" else LOOKED_AT_LATE)
+    if most:
+        _after_a_while(reader, target, driver, stage, most)
     if target.mock is not None:
         _rehearse(reader, target.mock, driver, stage)
 

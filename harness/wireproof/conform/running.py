@@ -11,7 +11,7 @@ from wireproof.check.media import Decoder, Eyes
 from wireproof.check.trace import Reader
 from wireproof.check.untested import Part, told, untested
 from wireproof.clock import Clock, RealClock, SteppedClock
-from wireproof.conform.afterwards import round_off
+from wireproof.conform.afterwards import LATE_CALLS, round_off
 from wireproof.conform.guarding import Guard
 from wireproof.conform.judging import judged, nothing_heard, picture_in, with_money
 from wireproof.conform.planning import STRANGERS, Step, fitting, plan, side_by_side
@@ -90,6 +90,7 @@ def conform(
             family=f"{endpoint.name} ",
             memory=memory,
             repeats=not target.paid,
+            spare=LATE_CALLS if bounds is not None and (bounds.requests or 0) > 4 * LATE_CALLS else 0,
         )
         eyes.prepare()
         counted = driver.bounds.requests is not None or profile == "quick"

@@ -104,6 +104,8 @@ class Driver:
     """Stands before the label of every job, so that labels stay apart where a run drives several endpoints."""
     memory: Memory | None = None
     """What an earlier run has heard, where this one goes on with it."""
+    spare: int = 0
+    """So many of the calls that the bounds allow are kept for the end."""
     repeats: bool = False
     """Whether a call that may start a job may be made once more when it meets a server error."""
     why: str = ""
@@ -200,7 +202,7 @@ class Driver:
 
     def _within_bounds(self, want: Want) -> None:
         bounds = self.bounds
-        if bounds.requests is not None and len(self.exchanges) >= bounds.requests:
+        if bounds.requests is not None and len(self.exchanges) >= bounds.requests - self.spare:
             raise Stopped(f"--max-requests {bounds.requests} is reached", chosen=True)
         if want.paid and bounds.jobs is not None and self.jobs >= bounds.jobs:
             raise Stopped(f"--max-jobs {bounds.jobs} is reached", chosen=True)
