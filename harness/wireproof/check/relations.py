@@ -253,14 +253,10 @@ def an_id_that_must_be_unique_is_taken_once(trace: Trace) -> Iterator[Finding]:
         if before == seen.seq:
             continue
         field = next((f for f in asked.operation.request.fields if f.unique), None)
-        first = next((one.reply.body for one in trace.seen if one.seq == before and one.reply), None)
-        alike = seen.reply is not None and seen.reply.body == first
         yield finding(
-            "an id that was used before was accepted again" + (", with the same answer" if alike else ""),
+            "an id that was used before was accepted again",
             subject="repeated id",
             proof=field.evidence if field else None,
-            # The very same answer may stand for the very same job.
-            severity=Severity.QUESTION if alike else None,
             where=field.where if field else asked.operation.where,
             evidence=[before, seen.seq],
             expected="a refusal",

@@ -415,6 +415,8 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     documented = [p for p in proper if p.evidence.binds]
     proof = (documented or proper)[0].evidence
     if breach is not None and not breach.binds:
+        if seen.operation and seen.operation.does is Does.RUN and reply.status in _failing_codes(seen):
+            return  # it may have been taken, and its job have failed while it was waited for
         proof = breach.evidence
     if reply.status >= 500 and breach is not None and breach.binds:
         # Whatever the number for a bad value is: a fault of the host is not it.
