@@ -403,7 +403,8 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     proper = of_kinds(seen, kinds)
     if not proper or any(reply.status in problem.statuses for problem in proper):
         return
-    if _tells_of_the_job(seen):
+    if _tells_of_the_job(seen) or (seen.passed and reply.status >= 500):
+        # A server error that was gone a moment later says nothing of the request.
         return
     if (
         reply.status < 500
@@ -421,12 +422,9 @@ def a_refusal_has_its_documented_code(seen: Seen) -> Iterator[Finding]:
     if reply.status >= 500 and breach is not None and breach.binds:
         # Whatever the number for a bad value is: a fault of the host is not it.
         proof = Evidence()
-    if _looked_up_first(seen) or (seen.passed and reply.status >= 500):
-        # A server error that was gone a moment later says nothing of the request.
+    if _looked_up_first(seen):
         proof = UNKNOWN
-    if seen.passed and reply.status >= 500:
-        says = f"{_about(seen)}: answered {reply.status} once, and not a moment later"
-    elif _looked_up_first(seen):
+    if _looked_up_first(seen):
         says = f"{_about(seen)}: told {reply.status} of the id, where {_codes(proper)} tells of the key"
     else:
         says = f"{_about(seen)}: refused with {reply.status} instead of {_codes(proper)}"
