@@ -17,6 +17,7 @@ from wireproof.mock.answer import Answer
 from wireproof.mock.engine import Mock
 from wireproof.mock.jobs import Job
 from wireproof.mock.manners import Manners
+from wireproof.mock.variety import Variety
 from wireproof.model import Credential, Endpoint, Exchange, Kind, Problem, Reply, Severity, Verdict
 from wireproof.money import parse
 from wireproof.probe.driver import Bounds, Want
@@ -404,3 +405,12 @@ def test_what_others_reserved_in_the_same_budget_is_no_spending_of_this_run() ->
     mine = ledger.share(("mine segmind/p-image ",))
     assert (verdict.summary.spent, verdict.summary.held) == (mine.spent, mine.reserved)
     assert mine.at_most == parse("0.0075USD")
+
+
+def test_an_address_lives_from_the_end_of_its_job_and_not_from_when_we_heard_of_it() -> None:
+    """A correct host whose addresses live for the 60 seconds that were asked for, told a moment after the end."""
+    [endpoint] = [one for one in ENDPOINTS if one.name == "runware/p-image-edit"]
+    verdict, exchanges = conform(endpoint, embedded(endpoint, 21, Variety(21)), seed=21)
+    gone = [one for one in exchanges if one.operation == "media" and one.reply and one.reply.status == 404]
+    assert gone, "the late look finds nothing there"
+    assert "OUT002" not in {one.check for one in verdict.findings}

@@ -95,7 +95,9 @@ def an_output_can_be_fetched_while_it_is_kept(job: JobTrace) -> Iterator[Finding
     for exchange in job.media:
         told = job.results[0].exchange.at if job.results else exchange.at
         age = exchange.at - told
-        if retention.seconds is not None and age >= retention.seconds or _shortened(job, age):
+        # It lives from the job's end on, which nobody saw: at the earliest from the submit.
+        lived = exchange.at - (job.submit.exchange.at if job.submit else 0.0)
+        if retention.seconds is not None and lived >= retention.seconds or _shortened(job, lived):
             continue
         answer = _no_output(exchange)
         if not answer:
@@ -130,9 +132,10 @@ def _no_output(exchange: Exchange) -> str:
     return f"answered {reply.status}" if reply.status >= 300 and leads_to(exchange) is None else ""
 
 
-def _shortened(job: JobTrace, age: float) -> bool:
+def _shortened(job: JobTrace, lived: float) -> bool:
+    """Whether the time is over for which the caller himself wanted the address."""
     ttl = job.full.get(job.endpoint.provider.retention.ttl or "")
-    return isinstance(ttl, (int, float)) and age >= ttl
+    return isinstance(ttl, (int, float)) and lived >= ttl
 
 
 def _pictures(job: JobTrace) -> Iterator[tuple[int, Any, str]]:
