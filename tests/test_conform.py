@@ -414,3 +414,27 @@ def test_an_address_lives_from_the_end_of_its_job_and_not_from_when_we_heard_of_
     gone = [one for one in exchanges if one.operation == "media" and one.reply and one.reply.status == 404]
     assert gone, "the late look finds nothing there"
     assert "OUT002" not in {one.check for one in verdict.findings}
+
+
+class SaysNoNumber(Manners):
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        headers = tuple((n, "0.25s" if n == "x-generation-time" else v) for n, v in answer.reply.headers)
+        return replace(answer, reply=replace(answer.reply, headers=headers))
+
+
+def test_a_header_that_should_be_a_number_is_one() -> None:
+    found = {one.subject for one in _checked(_segmind(), SaysNoNumber(), profile="quick").findings}
+    assert "200 x-generation-time value" in found
+
+
+class ChokesOnSigns(Manners):
+    """A host that answers 500 to whatever goes beyond the plane that everybody tests with."""
+
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        chokes = answer.reply.status < 300 and "🦊" in str(scene.asked.values.get("prompt", ""))
+        return replace(answer, reply=replace(answer.reply, status=500, body=b'{"error": "x"}')) if chokes else answer
+
+
+def test_a_valid_value_that_meets_a_server_error_twice_is_refused() -> None:
+    found = {(one.check, one.severity) for one in _checked(_segmind(), ChokesOnSigns()).findings}
+    assert ("REQ002", Severity.VIOLATION) in found

@@ -799,6 +799,8 @@ class Exchange:
 
 FOLLOWED = "what became of a forbidden request"
 """The purpose of asking after a job that should not have been made."""
+GET_FOR_POST = "GET where POST is wanted"
+"""The purpose of asking an address with a method that it does not know."""
 ONCE_MORE = " (asked once more)"
 """What stands behind the purpose of a call that repeats one which was answered with a server error."""
 

@@ -15,6 +15,7 @@ from wireproof.check.trace import Seen, Trace, misplaced_word, provocation
 from wireproof.generate.cases import ODD
 from wireproof.lifecycle import Status, is_final
 from wireproof.model import (
+    GET_FOR_POST,
     GIVEN_UP,
     ONCE_MORE,
     Confidence,
@@ -49,8 +50,6 @@ PASSING = frozenset(
 KEYS = frozenset({Kind.NO_KEY, Kind.BAD_KEY})
 NOBODYS = frozenset({Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR, Credential.BEYOND})
 UNFOUND = frozenset({Kind.UNKNOWN_JOB, Kind.GONE})
-GET_FOR_POST = "GET where POST is wanted"
-"""How the purpose of a call with a wrong method begins."""
 STAGED = "staged: "
 """A purpose that begins so names the problem which our own mock was told to answer with."""
 
@@ -1075,27 +1074,27 @@ def a_reply_has_its_documented_headers(seen: Seen) -> Iterator[Finding]:
     reading, reply = seen.reading, seen.reply
     if reading is None or reply is None:
         return
+    name, status = reading.operation.name, reply.status
     for field in _headers_due(seen, reading):
-        if field.evidence.binds and reply.header(field.name) is None:
-            yield finding(
-                f"{reading.operation.name} answered {reply.status} without {field.name}",
-                subject=f"{reply.status} {field.name}",
-                proof=field.evidence if field.required else UNKNOWN,
-                where=field.where,
-                evidence=[seen.seq],
-                expected=field.name,
-                actual="no such header",
-            )
-        elif (told := reply.header(field.name)) is not None and _is_unlike(field, told):
-            yield finding(
-                f"{reading.operation.name} says {field.name}: {told[:40] or 'nothing'}",
-                subject=f"{reply.status} {field.name} value",
-                proof=field.evidence if field.required else UNKNOWN,
-                where=field.where,
-                evidence=[seen.seq],
-                expected=str(field.schema.get("type", "a value")),
-                actual=told[:40] or "nothing",
-            )
+        told = reply.header(field.name)
+        if told is None and field.evidence.binds:
+            says, subject = f"{name} answered {status} without {field.name}", f"{status} {field.name}"
+            expected, actual = field.name, "no such header"
+        elif told is not None and _is_unlike(field, told):
+            actual = told[:40] or "nothing"
+            says, subject = f"{name} says {field.name}: {actual}", f"{status} {field.name} value"
+            expected = str(field.schema.get("type", "a value"))
+        else:
+            continue
+        yield finding(
+            says,
+            subject=subject,
+            proof=field.evidence if field.required else UNKNOWN,
+            where=field.where,
+            evidence=[seen.seq],
+            expected=expected,
+            actual=actual,
+        )
 
 
 def _is_unlike(field: HeaderField, told: str) -> bool:

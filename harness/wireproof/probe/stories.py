@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wireproof.clock import Clock
-from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Operation, Output
+from wireproof.model import GET_FOR_POST, Call, Credential, Does, Endpoint, Exchange, Operation, Output
 from wireproof.probe.driver import Story, Want
 from wireproof.spec.values import spell
 from wireproof.wire import requests
@@ -321,7 +321,7 @@ def wrong_method(stage: Stage) -> Iterator[Want]:
                 call=Call("GET", call.url, bare),
                 at=stage.clock.now(),
                 operation=operation.name,
-                purpose="GET where POST is wanted",
+                purpose=GET_FOR_POST,
             )
 
 
