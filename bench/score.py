@@ -26,6 +26,7 @@ from typing import Any
 from peer import Peer
 
 from wireproof import conform
+from wireproof.check.media import Decoder, Eyes
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.trace import read
 from wireproof.clock import ScaledClock
@@ -37,6 +38,8 @@ from wireproof.mock.variety import Variety
 from wireproof.model import Endpoint, Exchange, Finding, Severity
 from wireproof.spec.load import load_all
 
+EYES = Eyes(Decoder())
+"""What the mock paints is the same in many runs: it is looked at once."""
 SCALE = 1000.0
 """How many times as fast the clock of the peer's mock runs."""
 
@@ -61,7 +64,7 @@ class Heard:
 
 def run(endpoint: Endpoint, seed: int, how: Manners | None = None) -> tuple[tuple[Finding, ...], tuple[Exchange, ...]]:
     """One run against the endpoint's own mock."""
-    verdict, exchanges = conform.conform(endpoint, conform.embedded(endpoint, seed, how), seed=seed)
+    verdict, exchanges = conform.conform(endpoint, conform.embedded(endpoint, seed, how), seed=seed, eyes=EYES)
     return verdict.findings, exchanges
 
 

@@ -8,11 +8,12 @@ import subprocess
 from dataclasses import dataclass, replace
 from email.parser import BytesParser
 
+from looking import conform, verdict
 from wireproof.check import again
 from wireproof.check.registry import CHECKS
 from wireproof.check.trace import Seen, read
 from wireproof.clock import ScaledClock
-from wireproof.conform import Target, conform, verdict
+from wireproof.conform import Target
 from wireproof.mock.defects import Defect, manners
 from wireproof.mock.engine import Mock
 from wireproof.mock.socket import serving

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -81,12 +80,10 @@ def test_a_bad_habit_is_named_and_nothing_else(tmp_path: Path, habit: str) -> No
         pytest.param("segmind/p-image", "segmind_node.mjs", marks=needs_node),
     ],
 )
-def test_a_good_client_passes_every_scenario_in_time(tmp_path: Path, spec: str, client: str) -> None:
-    began = time.monotonic()
+def test_a_good_client_passes_every_scenario(tmp_path: Path, spec: str, client: str) -> None:
     program = NODE if client.endswith(".mjs") else sys.executable
     run = tried(tmp_path, spec, "all", str(program), str(CLIENTS / client))
     assert [one.says for one in run.findings] == []
-    assert time.monotonic() - began < 60  # half of it on two cores that have nothing else to do
     assert not run.verdicts[0].summary.stopped
 
 

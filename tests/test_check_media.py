@@ -8,7 +8,6 @@ import random
 import re
 import struct
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -20,6 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, PngImagePlugin
 
+from effort import lines
 from wireproof.check.media import (
     Decoder,
     Eyes,
@@ -234,11 +234,9 @@ def test_no_damaged_picture_makes_the_decoder_raise(decoder: Decoder, data: byte
     ],
     ids=["fill bytes", "comments", "stuffing", "chunks", "angles", "blanks"],
 )
-def test_the_header_parser_takes_no_time_over_files_made_of_nothing(data: bytes) -> None:
-    start = time.perf_counter()
-    seen = header(data)
-    assert time.perf_counter() - start < 0.5
-    assert seen.trouble
+def test_the_header_parser_does_no_more_work_over_files_made_of_nothing(data: bytes) -> None:
+    assert header(data).trouble
+    assert lines(lambda: header(data)) < 500_000
 
 
 # ---------------------------------------------------------------------------------- the decoding
@@ -422,16 +420,15 @@ def forget_the_peak() -> None:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_costs_two_seconds_and_fifty_megabytes_at_most_and_is_told(name: str) -> None:
+def test_a_bomb_costs_fifty_megabytes_at_most_and_is_told(name: str) -> None:
     make, says = BOMBS[name]
     data = make()
     measured = os.access("/proc/self/clear_refs", os.W_OK)
     if measured:
         forget_the_peak()
-    before, start = peak_memory() if measured else 0, time.perf_counter()
+    before = peak_memory() if measured else 0
     with Decoder() as decoder:
         seen = decoder.look(data)
-    assert time.perf_counter() - start < 2
     assert re.search(says, seen.trouble), seen.trouble
     assert not measured or peak_memory() - before < 50 << 20
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from wireproof.conform import Guard, Target, conform, embedded, plan
+from looking import conform
+from wireproof.conform import Guard, Target, embedded, plan
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.ledger import MemoryLedger
 from wireproof.lifecycle import Status

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import looking
 from wireproof import conform
 from wireproof.check.registry import CHECKS
 from wireproof.errors import ContractError, UsageError
@@ -38,7 +39,7 @@ def ran(name: str, spoilt: str = "") -> tuple[tuple[Finding, ...], tuple[Exchang
     """A whole run against an endpoint's own mock, faithful or with one defect."""
     endpoint = ENDPOINTS[name]
     how = manners(DEFECTS[spoilt]) if spoilt else None
-    verdict, exchanges = conform.conform(endpoint, conform.embedded(endpoint, 1, how), seed=1)
+    verdict, exchanges = looking.conform(endpoint, conform.embedded(endpoint, 1, how), seed=1)
     return verdict.findings, exchanges if not spoilt else ()
 
 
@@ -69,7 +70,7 @@ def test_a_charge_for_a_failure_is_a_violation_once_a_host_documents_that_failur
     assert endpoint.price is not None
     sure = replace(endpoint, price=replace(endpoint.price, billed_evidence=Evidence()))
     target = conform.embedded(sure, 1, manners(DEFECTS["charges-failures"]))
-    found = {one.check: one.severity.value for one in conform.conform(sure, target, seed=1)[0].findings}
+    found = {one.check: one.severity.value for one in looking.conform(sure, target, seed=1)[0].findings}
     assert (found["MON002"], found["MON004"]) == ("violation", "violation")
 
 
@@ -256,5 +257,5 @@ def test_two_defects_of_one_host_both_show() -> None:
 def test_a_quick_run_hears_a_default_that_is_not_applied(name: str) -> None:
     one = DEFECTS[name]
     endpoint = ENDPOINTS[one.endpoints[0]]
-    found = conform.conform(endpoint, conform.embedded(endpoint, 1, manners(one)), seed=1, profile="quick")[0].findings
+    found = looking.conform(endpoint, conform.embedded(endpoint, 1, manners(one)), seed=1, profile="quick")[0].findings
     assert "OUT008" in {finding.check for finding in found}

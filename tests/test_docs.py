@@ -24,7 +24,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -203,9 +202,7 @@ def spoken(text: str) -> str:
 @pytest.mark.skipif(os.name == "nt", reason="the sessions are those of a POSIX shell")
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_the_commands_of_a_tutorial_do_what_it_says(page: Path, tmp_path: Path) -> None:
-    began = time.monotonic()
     assert list(play(page, session(tmp_path))) == []
-    assert time.monotonic() - began < 120
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)

@@ -105,17 +105,15 @@ def test_ctrl_c_at_any_moment_leaves_a_report_of_every_job_and_a_ledger_that_add
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_leaves_at_once(tmp_path):
-    mock = Mock(resolve(SPEC), manners=Steady(30.0))
+    mock = Mock(resolve(SPEC), manners=Steady(600.0))
     with serving(mock) as url:
         process = started(tmp_path / "run", url, mock.key("segmind"))
         here = World(mock, url, resolve(SPEC), tmp_path)
         until(lambda: len(here.taken) > 5, 40.0)
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        _, says = process.communicate(timeout=30)
-        assert time.monotonic() - began < 8.0
+        _, says = process.communicate(timeout=60)  # a tenth of what its jobs take
         assert process.returncode == 130, says[-2000:]
         (place,) = (tmp_path / "run" / "runs").iterdir()
         everything_is_told(place, here)

@@ -7,10 +7,10 @@ import contextlib
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -54,13 +54,12 @@ def failing_thrice() -> Iterator[tuple[str, list[bytes]]]:
             server.shutdown()
 
 
-def test_an_hours_retention_three_retries_of_a_webhook_and_a_minutes_window_pass_within_a_second() -> None:
+def test_an_hours_retention_three_retries_of_a_webhook_and_a_minutes_window_pass_by_the_clock() -> None:
     clock = MovableClock(SteppedClock())
     mock = Mock([*resolve("segmind/p-image"), *resolve("runware/p-image-edit")], limits=True)
     with failing_thrice() as (receiver, got):
         courier = Courier(clock, [receiver])
         with serving(mock, clock=clock, on_effect=courier.take) as url:
-            began = time.monotonic()
 
             def ask(path: str, body: object = None) -> tuple[int, bytes]:
                 keys = {"x-api-key": mock.key("segmind"), "authorization": f"Bearer {mock.key('runware')}"}
@@ -93,12 +92,10 @@ def test_an_hours_retention_three_retries_of_a_webhook_and_a_minutes_window_pass
             while (due := courier.next_due()) is not None:
                 clock.advance(max(0.0, due - clock.now()))
                 asyncio.run(courier.run_due())
-            took = time.monotonic() - began
     (record,) = courier.records
     assert (len(record.attempts), record.fate) == (4, "delivered")
     assert len(set(got)) == 1
     assert clock.now() > 3600
-    assert took < 1.0
 
 
 HOLD = """
@@ -140,20 +137,27 @@ def test_a_million_jobs_are_held_in_a_gigabyte_and_more_of_them_cost_nothing_mor
     assert (left, forgotten) == (0, 600_000)
 
 
-@LINUX
-def test_the_first_answer_is_there_after_half_a_second_of_work() -> None:
-    command = [sys.executable, str(ROOT / "mocks/server.py"), "segmind"]
+HEAVY = ("hypothesis", "locust", "gevent", "PIL", "rich", "jinja2", "jsonschema", "redis", "respx", "pytest")
+
+
+def test_a_mock_that_answers_has_loaded_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    """How fast it starts is measured by `bench/start.py`."""
+    script = (
+        "import atexit, sys, runpy\n"
+        f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr))\n"
+        f"sys.argv = ['server.py', 'segmind']\n"
+        f"runpy.run_path({str(ROOT / 'mocks/server.py')!r}, run_name='__main__')\n"
+    )
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT / "harness")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings) as process:
-        try:
-            assert process.stdout
-            ready = json.loads(process.stdout.readline())
-            headers = {"x-api-key": ready["key"], "content-type": "application/json"}
-            call = urllib.request.Request(f"{ready['url']}/v2/p-image", b'{"prompt":"x"}', headers)
-            with urllib.request.urlopen(call, timeout=5) as reply:
-                assert reply.status == 200
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            # Its own processor time: how long it waited for a processor says nothing of it.
-            assert (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") <= 0.5
-        finally:
-            process.terminate()
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings
+    ) as process:
+        assert process.stdout
+        ready = json.loads(process.stdout.readline())
+        headers = {"x-api-key": ready["key"], "content-type": "application/json"}
+        call = urllib.request.Request(f"{ready['url']}/v2/p-image", b'{"prompt":"x"}', headers)
+        with urllib.request.urlopen(call, timeout=30) as reply:
+            assert reply.status == 200
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert told.strip().endswith("[]")

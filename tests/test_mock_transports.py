@@ -145,17 +145,16 @@ def test_a_closing_reply_says_so(ask: Way) -> None:
 
 @way
 def test_waits_move_a_stepped_clock_and_take_no_time(ask: Way) -> None:
-    clock, began = SteppedClock(), time.monotonic()
+    clock = SteppedClock()
     assert ask(always(Delivery(drip=3.0), after=3.0), clock, "GET", 5.0).content == BODY
     assert clock.now() == 3.0 + 9 * 3.0
-    assert time.monotonic() - began < 2.0
 
 
 @way
 def test_waits_are_shortened_by_a_scaled_clock(ask: Way) -> None:
     clock, began = ScaledClock(1000.0), time.monotonic()
     assert ask(always(after=60.0), clock, "GET", 5.0).content == BODY
-    assert 0.06 <= time.monotonic() - began < 2.0
+    assert time.monotonic() - began >= 0.06
 
 
 @way
@@ -230,15 +229,19 @@ def test_one_side_effect_serves_clients_of_both_kinds() -> None:
 
 
 def test_an_async_side_effect_waits_without_holding_up_others() -> None:
-    async def story() -> float:
+    engine = always(after=0.1)
+
+    async def one(client: httpx.AsyncClient) -> int:
+        await client.get(URL)
+        return len(engine.calls)
+
+    async def story() -> list[int]:
         async with httpx.AsyncClient() as client:
-            began = time.monotonic()
-            await asyncio.gather(*(client.get(URL) for _ in range(10)))
-            return time.monotonic() - began
+            return await asyncio.gather(*(one(client) for _ in range(10)))
 
     with respx.mock() as router:
-        router.route().mock(side_effect=async_side_effect(always(after=0.1), clock=RealClock()))
-        assert 0.1 <= asyncio.run(story()) < 0.8
+        router.route().mock(side_effect=async_side_effect(engine, clock=RealClock()))
+        assert asyncio.run(story()) == [10] * 10, "all are heard before the first is answered"
 
 
 # ------------------------------------------------------------------------------------------- ASGI

@@ -214,6 +214,13 @@ def test_only_what_changes_nothing_is_asked_again_where_a_kept_connection_dies(m
     assert sent.broke == (None if times == 2 else "reset")
 
 
+def test_a_cookie_is_never_sent_back() -> None:
+    host = Host([[[OK.replace(b"\r\n\r\n", b"\r\nset-cookie: sid=1; Path=/\r\n\r\n")]] * 2])
+    with host.serving() as url, Sender() as one:
+        assert [one.send(Call("GET", url)).broke for _ in range(2)] == [None, None]
+    assert [b"cookie" in each.lower() for each in host.asked] == [False, False]
+
+
 def test_a_head_has_no_body_and_a_204_none() -> None:
     assert body_of(asked(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n", method="HEAD")) == b""
     assert body_of(asked(b"HTTP/1.1 204 No Content\r\n\r\n")) == b""

@@ -6,7 +6,6 @@ import json
 from itertools import count
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import strategies as st
 
@@ -18,7 +17,6 @@ from wireproof.check.registry import CHECKS, judge
 from wireproof.check.trace import read
 from wireproof.generate.strategies import search
 from wireproof.model import Call, Credential, Endpoint, Exchange, Reply, Severity
-from wireproof.probe.sender import Sender
 from wireproof.probe.stories import near_keys
 from wireproof.spec.load import resolve
 
@@ -27,19 +25,6 @@ def test_what_is_shown_once_and_not_again_ends_a_search_without_a_crash() -> Non
     calls = count(1)
     shown = search(st.integers(0, 9), lambda _: next(calls) == 3, examples=20, seed=1, shrink=True)
     assert shown in range(10)
-
-
-def test_a_cookie_is_never_sent_back() -> None:
-    heard: list[str | None] = []
-
-    def host(request: httpx.Request) -> httpx.Response:
-        heard.append(request.headers.get("cookie"))
-        return httpx.Response(200, headers={"set-cookie": "sid=1; Path=/"})
-
-    with Sender(transport=httpx.MockTransport(host)) as sender:
-        for _ in range(2):
-            sender.send(Call("GET", "http://host.example/"))
-    assert heard == [None, None]
 
 
 def test_almost_a_key_is_tried_and_a_word_too_short_to_be_one_is_not() -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 import test_conform
+from looking import conform, replay
 from test_conform import DEFECTS
-from wireproof.clock import RealClock
-from wireproof.conform import Target, conform, embedded
+from wireproof.clock import ScaledClock
+from wireproof.conform import Target, embedded
 from wireproof.errors import CouldNotTell, UsageError
 from wireproof.mock.engine import Mock
 from wireproof.mock.socket import serving
 from wireproof.model import Endpoint, Exchange, Run, Severity, Verdict
-from wireproof.replaying import pick, replay
+from wireproof.replaying import pick
 from wireproof.spec.load import resolve
 
 
@@ -65,7 +66,7 @@ def test_a_finding_that_was_mended_is_not_found_again() -> None:
 def test_the_curl_line_of_a_finding_shows_it_as_printed() -> None:
     endpoint = _endpoint()
     mock = Mock([endpoint], seed=0, manners=test_conform.LaxBound())
-    with serving(mock, clock=RealClock()) as url:
+    with serving(mock, clock=ScaledClock(20.0)) as url:
         verdict, _ = conform(endpoint, Target(base=url, key=mock.key("segmind")), profile="quick")
         (width,) = [one for one in verdict.findings if one.subject == "width.maximum"]
         assert shlex.split(width.replay)[0] == "curl"

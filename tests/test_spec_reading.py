@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
+from effort import lines
 from wireproof import errors
 from wireproof.errors import ContractError, UsageError
 from wireproof.spec.events import Source
@@ -222,11 +223,10 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
-def test_an_alias_bomb_is_refused_at_once_and_takes_no_memory() -> None:
-    memory, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+def test_an_alias_bomb_is_refused_and_takes_neither_work_nor_memory() -> None:
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     told = mistakes_in(BOMB)
-    took = time.perf_counter() - began
-    assert took < 0.05
+    assert lines(lambda: mistakes_in(BOMB)) < 60_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 20 * 1024
     assert told[0] == "acme.yaml:1: /a: column 4: &a is an anchor; contracts have none: remove it"
     assert told[2] == "acme.yaml:2: /b/0: *a is an alias; contracts have none: write the value out"
@@ -244,11 +244,9 @@ def test_an_alias_bomb_is_refused_at_once_and_takes_no_memory() -> None:
         pytest.param("\n".join(" " * depth + "a:" for depth in range(1000)), id="stairs"),
     ],
 )
-def test_deep_nesting_is_one_mistake_and_is_told_quickly(text: str) -> None:
-    began = time.perf_counter()
-    told = mistakes_in(text)
-    assert "deep" in told[-1]
-    assert time.perf_counter() - began < 0.5
+def test_deep_nesting_is_one_mistake_and_is_told_without_reading_on(text: str) -> None:
+    assert "deep" in mistakes_in(text)[-1]
+    assert lines(lambda: mistakes_in(text)) < 200_000
 
 
 def test_nesting_as_deep_as_allowed_is_read() -> None:
@@ -665,10 +663,9 @@ BAD_PATTERNS = (
 
 
 @pytest.mark.parametrize("pattern", BAD_PATTERNS)
-def test_a_pattern_that_can_take_for_ever_is_refused_at_once(pattern: str) -> None:
-    began = time.perf_counter()
+def test_a_pattern_that_can_take_for_ever_is_refused_without_trying_it(pattern: str) -> None:
     assert check_pattern(pattern)
-    assert time.perf_counter() - began < 0.05
+    assert lines(lambda: check_pattern(pattern)) < 100_000
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from wireproof.check.replies import STAGED
+from wireproof.check.media import Eyes
 from wireproof.check.trace import JobTrace, Trace, read
 from wireproof.clock import RealClock, SteppedClock
 from wireproof.conform import Guard, Target, conform, hasty, near, stage_for, verdict
 from wireproof.errors import CouldNotTell, UsageError
 from wireproof.ledger import Ledger
 from wireproof.mock.engine import Mock
-from wireproof.mock.transport import EngineTransport
+from wireproof.mock.within import Within
 from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Finding, Run
 from wireproof.probe import stories
 from wireproof.probe.driver import Driver, Story, Want
@@ -36,7 +37,12 @@ def pick(run: Run, number: int) -> Finding:
 
 
 def replay(
-    endpoint: Endpoint, finding: Finding, run: Run, target: Target, ledger: Ledger | None = None
+    endpoint: Endpoint,
+    finding: Finding,
+    run: Run,
+    target: Target,
+    ledger: Ledger | None = None,
+    eyes: Eyes | None = None,
 ) -> tuple[bool, tuple[Exchange, ...]]:
     """Carry out what the finding's evidence shows: whether it is found again, and what was said.
 
@@ -44,7 +50,8 @@ def replay(
     that went well, all at once, the last job several times, and at last the whole run again by its seed, for what
     strikes now and then or shows only among others.
 
-    Paid calls need a `ledger`. Raises CouldNotTell when the run kept no bodies to send again.
+    Paid calls need a `ledger`; `eyes` are those of several replays. Raises CouldNotTell when the run kept no bodies
+    to send again.
     """
     needed = [e for e in run.exchanges if e.seq in finding.evidence]
     if not needed:
@@ -54,14 +61,15 @@ def replay(
     prefix = urlsplit(target.base).path.rstrip("/")
     trace = read(endpoint, [e for e in run.exchanges if _of(endpoint, e)], prefix)
     said: tuple[Exchange, ...] = ()
-    for circle in _circles(trace, needed, target):
-        said = _carried_out(endpoint, target, trace, circle, run.seed, ledger)
-        if any(one.key == finding.key for one in verdict(endpoint, said, prefix=prefix).findings):
-            return True, said
-    _as_new(target)
-    whole, said = conform(
-        endpoint, target, seed=run.seed, profile=str(run.options.get("profile", "standard")), ledger=ledger
-    )
+    with Eyes.lent(eyes) as watching:
+        for circle in _circles(trace, needed, target):
+            said = _carried_out(endpoint, target, trace, circle, run.seed, ledger)
+            found = verdict(endpoint, said, prefix=prefix, eyes=watching).findings
+            if any(one.key == finding.key for one in found):
+                return True, said
+        _as_new(target)
+        profile = str(run.options.get("profile", "standard"))
+        whole, said = conform(endpoint, target, seed=run.seed, profile=profile, ledger=ledger, eyes=watching)
     return any(one.key == finding.key for one in whole.findings), said
 
 
@@ -101,9 +109,9 @@ def _carried_out(
     """The stories that these exchanges are part of, told anew."""
     _as_new(target)
     clock = SteppedClock() if target.mock else RealClock()
-    transport = EngineTransport(target.mock, clock=clock) if target.mock else None
+    through = Within(target.mock, clock) if target.mock else None
     guard = Guard(endpoint, ledger if target.paid else None, prefix=urlsplit(target.base).path.rstrip("/"))
-    with Sender(transport=transport) as sender:
+    with Sender(through=through) as sender:
         driver = Driver(sender=sender, clock=clock, before=guard.before, heard=guard.after)
         # As often as states can change: what passed quickly must not pass unseen.
         stage = stage_for(endpoint, target, clock, seed, hasty if near(target) or target.mock else None)

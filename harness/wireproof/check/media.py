@@ -18,9 +18,9 @@ import subprocess
 import sys
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -370,6 +370,16 @@ class Eyes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+    @classmethod
+    @contextmanager
+    def lent(cls, eyes: Self | None) -> Iterator[Self]:
+        """Those that are given, which stay open; or some of one's own, which do not."""
+        if eyes is not None:
+            yield eyes
+        else:
+            with Decoder() as decoder, cls(decoder) as own:
+                yield own
 
     def prepare(self) -> None:
         """Be ready for the first picture; waits for nothing."""

@@ -14,7 +14,7 @@ from wireproof.check import outputs as _outputs  # noqa: F401
 from wireproof.check import relations as _relations_checks  # noqa: F401
 from wireproof.check import replies as reply_checks
 from wireproof.check.cover import cover
-from wireproof.check.media import Decoder, Eyes, from_base64, from_data_uri
+from wireproof.check.media import Eyes, from_base64, from_data_uri
 from wireproof.check.registry import CHECKS, judge
 from wireproof.check.trace import Reader, Seen, Trace
 from wireproof.ledger import Ledger
@@ -106,18 +106,15 @@ def _no_success(trace: Trace) -> str:
 
 def look(trace: Trace, eyes: Eyes | None = None) -> None:
     """Decode what was delivered, in a bounded child; `eyes` may have done it already."""
-    if eyes is None:
-        with Decoder() as decoder, Eyes(decoder) as own:
-            return look(trace, own)
-    for job in trace.jobs:
-        for exchange in job.media:
-            if (body := picture_in(exchange)) is not None:
-                job.pictures[exchange.seq, exchange.output or 0] = eyes.look(body)
-        for seen in job.results:
-            for i, output in enumerate(seen.reading.outputs if seen.reading else ()):
-                if output.data:
-                    job.pictures[seen.seq, i] = eyes.look(_bytes(output.data))
-    return None
+    with Eyes.lent(eyes) as watching:
+        for job in trace.jobs:
+            for exchange in job.media:
+                if (body := picture_in(exchange)) is not None:
+                    job.pictures[exchange.seq, exchange.output or 0] = watching.look(body)
+            for seen in job.results:
+                for i, output in enumerate(seen.reading.outputs if seen.reading else ()):
+                    if output.data:
+                        job.pictures[seen.seq, i] = watching.look(_bytes(output.data))
 
 
 def picture_in(exchange: Exchange) -> bytes | None:

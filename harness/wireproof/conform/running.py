@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from wireproof.check import jobs as job_checks
-from wireproof.check.media import Decoder, Eyes
+from wireproof.check.media import Eyes
 from wireproof.check.trace import Reader
 from wireproof.check.untested import Part, told, untested
 from wireproof.clock import Clock, RealClock, SteppedClock
@@ -19,7 +19,7 @@ from wireproof.conform.staging import calm, closely, hurries, stage_for, used_to
 from wireproof.conform.target import Target, near
 from wireproof.errors import CouldNotTell, Interrupted, OverBudget, Unreachable
 from wireproof.ledger import Ledger
-from wireproof.mock.transport import EngineTransport
+from wireproof.mock.within import Within
 from wireproof.model import FOLLOWED, Cover, Credential, Does, Endpoint, Exchange, Verdict
 from wireproof.money import Money
 from wireproof.probe import stories
@@ -56,11 +56,13 @@ def conform(
     run: str = "",
     memory: Memory | None = None,
     late: float = stories.LATE,
+    eyes: Eyes | None = None,
 ) -> tuple[Verdict, tuple[Exchange, ...]]:
     """Drive an endpoint and judge it: the verdict, and everything that was said.
 
     `late`: seconds after its end at which a job is asked for once more, on a clock that is not ours. `run` names the
-    run in the ledger; `memory` is what an earlier one has heard that was cut off.
+    run in the ledger; `memory` is what an earlier one has heard that was cut off; `eyes` are those of several runs
+    that look at the same pictures.
     Raises Unreachable when the target does not answer at all, CouldNotTell when it takes no key of ours, Interrupted
     when a person ends it before the first answer.
     """
@@ -76,10 +78,10 @@ def conform(
         heard(exchange)
         guard.after(exchange)
         if (body := picture_in(exchange)) is not None:
-            eyes.glance(body)
+            watching.glance(body)
 
-    transport = EngineTransport(target.mock, clock=clock) if target.mock else None
-    with Decoder() as decoder, Eyes(decoder) as eyes, Sender(transport=transport) as sender:
+    through = Within(target.mock, clock) if target.mock else None
+    with Eyes.lent(eyes) as watching, Sender(through=through) as sender:
         driver = Driver(
             sender=sender,
             clock=clock,
@@ -92,7 +94,7 @@ def conform(
             repeats=not target.paid,
             spare=LATE_CALLS if bounds is not None and (bounds.requests or 0) > 4 * LATE_CALLS else 0,
         )
-        eyes.prepare()
+        watching.prepare()
         counted = driver.bounds.requests is not None or profile == "quick"
         thrifty = calm if near(target) and counted else None
         stage = replace(stage_for(endpoint, target, clock, seed, thrifty), late=late, sparing=counted)
@@ -109,7 +111,7 @@ def conform(
         if not stopped and not left_out:
             stopped = nothing_heard(reader.read(exchanges))
         runs = (run, *(memory.runs if memory else ()))
-        said = with_money(judged(reader, exchanges, stopped, eyes), guard.ledger, runs)
+        said = with_money(judged(reader, exchanges, stopped, watching), guard.ledger, runs)
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
     cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
     coverage, whole = _left_untested(endpoint, target, said, exchanges, chosen, steps, cut)

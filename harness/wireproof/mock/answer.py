@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Protocol
 
 from wireproof.clock import Clock, SteppedClock
@@ -99,3 +100,15 @@ def pieces(body: bytes, delivery: Delivery) -> tuple[bytes, ...]:
         return (sent,)
     size = -(-len(sent) // MOST_DRIPS)
     return tuple(sent[start : start + size] for start in range(0, len(sent), size))
+
+
+def headers_of(answer: Answer, wall: float) -> list[tuple[str, str]]:
+    """The headers with those that a socket, or the gate in front of a host, would have added, for a shell without."""
+    headers = list(answer.reply.headers)
+    if not any(name == "date" for name, _ in headers):
+        headers.append(("date", formatdate(wall, usegmt=True)))
+    if answer.delivery.close:
+        headers.append(("connection", "close"))
+    if answer.reply.status not in BODILESS:
+        headers.append(("content-length", str(len(answer.reply.body))))
+    return headers

@@ -11,7 +11,6 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from email.utils import formatdate
 
 import httpx
 
@@ -23,6 +22,7 @@ from wireproof.mock.answer import (
     Engine,
     OnEffect,
     OnExchange,
+    headers_of,
     pieces,
     real_wait,
     speed,
@@ -131,13 +131,7 @@ class _Shell:
 
     def _response(self, answer: Answer, request: httpx.Request) -> httpx.Response:
         reply, delivery = answer.reply, answer.delivery
-        headers = list(reply.headers)
-        if not any(name == "date" for name, _ in headers):
-            headers.append(("date", formatdate(self.clock.wall(), usegmt=True)))
-        if delivery.close:
-            headers.append(("connection", "close"))
-        if reply.status not in BODILESS:
-            headers.append(("content-length", str(len(reply.body))))
+        headers = headers_of(answer, self.clock.wall())
         body = b"" if request.method == "HEAD" or reply.status in BODILESS else reply.body
         stream = _Body(body, delivery, self._patience(request), self.clock)
         return httpx.Response(reply.status, headers=headers, stream=stream, request=request)

@@ -1,8 +1,8 @@
 """Calls to a host, each answered by a reply or by one word for what broke.
 
 A reply is read under one total deadline and a cap on its decoded size, redirects are not followed, cookies are not
-kept (a host that needs them is found out, and a call without a key stays one), no proxy stands between. An
-in-process mock is asked through its `httpx` transport; this is the only file that drives one.
+kept (a host that needs them is found out, and a call without a key stays one), no proxy stands between. A host in
+this process is asked without a line, with the very call that would have come out of one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
 
@@ -52,15 +51,16 @@ class Sender:
         self,
         *,
         timeout: float = 30.0,
-        transport: httpx.BaseTransport | None = None,
+        through: Callable[[Call, float], Reply] | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
-        """`timeout`: seconds for one whole call; `transport` replaces the network (an in-process mock); `trust`: whom
-        to believe in TLS, instead of the authorities that browsers believe."""
+        """`timeout`: seconds for one whole call; `trust`: whom to believe in TLS, instead of the authorities that
+        browsers believe. `through` replaces the network: it gives the reply to a call within so many seconds, or
+        raises TimeoutError, ConnectionResetError, or EOFError for one that is cut off."""
         self.timeout = timeout
         self._trust = trust
         self._lines: dict[tuple[bool, str, int], Line] = {}
-        self._through = _client(transport, timeout) if transport is not None else None
+        self._through = through
 
     def __enter__(self) -> Self:
         return self
@@ -71,17 +71,21 @@ class Sender:
         for line in self._lines.values():
             line.close()
         self._lines.clear()
-        if self._through is not None:
-            self._through.close()
 
     def send(self, call: Call, *, timeout: float | None = None) -> Sent:
         """Make a call. Never raises for anything the other side does."""
         try:
             if self._through is not None:
-                return Sent(_asked(self._through, call, timeout or self.timeout), None)
+                return Sent(self._through(as_heard(call, place(call.url)), timeout or self.timeout), None)
             return Sent(self._spoken(call, timeout or self.timeout), None)
         except Broke as broke:
             return Sent(None, broke.word, str(broke))
+        except TimeoutError as error:
+            return Sent(None, "timeout", str(error))
+        except ConnectionResetError as error:
+            return Sent(None, "reset", str(error))
+        except EOFError as error:
+            return Sent(None, "truncated", str(error))
 
     def _spoken(self, call: Call, timeout: float) -> Reply:
         """The reply over a line of ours."""
@@ -120,18 +124,28 @@ class Sender:
 
 def written(call: Call, where: Place) -> bytes:
     """The bytes of a request. Raises Broke where a header would be read as something else."""
-    given = {name.lower() for name, _ in call.headers}
     lines = [f"{call.method} ".encode("ascii", "replace") + where.target + b" HTTP/1.1"]
-    if "host" not in given:
-        lines.append(b"host: " + where.authority)
-    pairs = [pair for pair in OWN.items() if pair[0] not in given]
+    lines += [f"{name}: {value}".encode("latin-1") for name, value in _headers(call, where)]
+    return b"\r\n".join((*lines, b"", call.body))
+
+
+def as_heard(call: Call, where: Place) -> Call:
+    """The call as a host reads it off a line. Raises Broke where a header would be read as something else."""
+    scheme = "https" if where.secure else "http"
+    host = next((value for name, value in call.headers if name.lower() == "host"), where.authority.decode("ascii"))
+    return Call(call.method, f"{scheme}://{host}{where.target.decode('ascii')}", _headers(call, where), call.body)
+
+
+def _headers(call: Call, where: Place) -> tuple[tuple[str, str], ...]:
+    given = {name.lower() for name, _ in call.headers}
+    pairs = [("host", where.authority.decode("ascii"))] if "host" not in given else []
+    pairs += [pair for pair in OWN.items() if pair[0] not in given]
     if "content-length" not in given and (call.body or call.method in ("POST", "PUT", "PATCH")):
         pairs.append(("content-length", str(len(call.body))))
-    for name, value in (*pairs, *call.headers):
+    for name, value in call.headers:
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise Broke("refused", f"not sent: {name!r} is no header that can stand in a request")
-        lines.append(f"{name}: {value}".encode("latin-1"))
-    return b"\r\n".join((*lines, b"", call.body))
+    return (*pairs, *call.headers)
 
 
 @cache
@@ -139,37 +153,3 @@ def _authorities() -> ssl.SSLContext:
     context = httpx.create_ssl_context(trust_env=False)
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-# --------------------------------------------------------------------------------- in process
-
-
-def _client(transport: httpx.BaseTransport, timeout: float) -> httpx.Client:
-    return httpx.Client(
-        transport=transport,
-        follow_redirects=False,
-        trust_env=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=timeout,
-    )
-
-
-def _asked(client: httpx.Client, call: Call, timeout: float) -> Reply:
-    """The reply of an in-process host. Raises Broke."""
-    try:
-        request = client.build_request(
-            call.method, call.url, headers=[*OWN.items(), *call.headers], content=call.body or None, timeout=timeout
-        )
-        response = client.send(request)
-        return Reply(response.status_code, tuple(response.headers.multi_items()), response.content)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError, UnicodeError) as error:
-        raise Broke("refused", f"not an address: {error}") from None
-    except httpx.ConnectError as error:
-        raise Broke("refused", str(error)) from error
-    except httpx.TimeoutException as error:
-        raise Broke("timeout", str(error) or type(error).__name__) from error
-    except httpx.RemoteProtocolError as error:
-        cut = "without sending complete" in str(error) or "peer closed" in str(error)
-        raise Broke("truncated" if cut else "garbled", str(error)) from error
-    except (httpx.TransportError, httpx.DecodingError) as error:
-        raise Broke("reset", str(error) or type(error).__name__) from error
