@@ -12,6 +12,8 @@ DOCS_TEST := $(wildcard tests/test_docs.py)
 .PHONY: help setup demo test test-slow tools bars bench test-all identical clients check docs format lock build clean
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Tests start hundreds of processes: without compiled files each would compile the whole package.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,10 +27,10 @@ demo: $(READY) ## the whole tour on the embedded mock; ends with the path of an 
 	@$(BIN)/wireproof demo
 
 test: $(READY) ## the suite, in parallel (WORKERS=2)
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(READY) ## the slower proofs: foreign hosts, whole clients, packages, pages
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not clients" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "slow and not clients" $(ARGS)
 
 bars: $(READY) ## what a truthful load test must hold, measured against hosts whose law is known (a quarter of an hour)
 	@$(BIN)/python bench/load_bars.py $(ARGS)

@@ -141,7 +141,7 @@ HEAVY = ("hypothesis", "locust", "gevent", "PIL", "rich", "jinja2", "jsonschema"
 
 
 def test_a_mock_that_answers_has_loaded_nothing_that_it_does_not_need(tmp_path: Path) -> None:
-    """How fast it starts is measured by `bench/start.py`."""
+    """How long it takes to the first answer is measured by `bench/mock_speed.py`."""
     script = (
         "import atexit, sys, runpy\n"
         f"atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr))\n"

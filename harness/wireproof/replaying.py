@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from wireproof.check.replies import STAGED
 from wireproof.check.media import Eyes
+from wireproof.check.replies import STAGED
 from wireproof.check.trace import JobTrace, Trace, read
 from wireproof.clock import RealClock, SteppedClock
 from wireproof.conform import Guard, Target, conform, hasty, near, stage_for, verdict
