@@ -66,7 +66,7 @@ def _try(endpoint: Endpoint, finding: Finding, exchanges: tuple[Exchange, ...], 
 
 def _asked(endpoint: Endpoint, finding: Finding, exchanges: tuple[Exchange, ...], shown: Exchange) -> list[Exchange]:
     """The calls that the line makes."""
-    if "sleep " not in finding.replay:
+    if "sleep " not in finding.replay or shown.job is None:
         several = finding.replay.count("; curl ") > 1
         return [one for one in exchanges if one.seq in finding.evidence] if several else [shown]
     (job,) = [one for one in read(endpoint, exchanges).jobs if one.label == shown.job]

@@ -761,11 +761,23 @@ class Credential(StrEnum):
     """Our own without its last character: nobody's."""
     BEYOND = "beyond"
     """Our own with its last character twice: nobody's."""
+    CASED = "cased"
+    """Our own with small letters for large ones and the other way round: nobody's."""
     OTHER = "other"
     """Somebody else's: good, but not the job's owner."""
     UNTOLD = "untold"
     """The recorder cannot say."""
 
+
+ALMOST: Mapping[Credential, str] = {
+    Credential.NEAR: "a key that lacks its last character",
+    Credential.BEYOND: "a key that has its last character twice",
+    Credential.CASED: "a key in other letters",
+}
+"""Keys that are almost ours, and what they are called."""
+
+TWICE, ONCE_OVER = "one id, second time", "one id, when its job is over"
+"""Purposes of submits under an id that was used before."""
 
 GIVEN_UP = "given up"
 """What broke a call that was not waited for any longer because our own time was over: no fault of the host."""

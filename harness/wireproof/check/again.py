@@ -11,7 +11,7 @@ from typing import Any
 
 from wireproof.check.registry import Check
 from wireproof.check.trace import JobTrace, Trace
-from wireproof.model import Credential, Endpoint, Exchange, Finding
+from wireproof.model import ONCE_OVER, Credential, Endpoint, Exchange, Finding
 from wireproof.secrets import curl
 
 FRESH_ID = (
@@ -50,8 +50,11 @@ def line(trace: Trace, finding: Finding, exchanges: Sequence[Exchange], check: C
     if not own or own not in alone:
         return alone
     # An id may be used once only: each time the line is carried out it takes another, in all of its calls.
-    same = [_curl(endpoint, one) for one in asked if one is not shown and _own_id(trace, one) == own]
-    return "; ".join([f"JOB={FRESH_ID}", *(_named(words, own) for words in (*same, alone))])
+    same = [one for one in asked if one is not shown and _own_id(trace, one) == own]
+    told = [_named(_curl(endpoint, one), own) for one in (*same, shown)]
+    if same and shown.purpose == ONCE_OVER:
+        told.insert(-1, f"sleep {max(0.0, shown.at - same[0].at):.2f}")
+    return "; ".join([f"JOB={FRESH_ID}", *told])
 
 
 def _curl(endpoint: Endpoint, exchange: Exchange) -> str:
@@ -62,10 +65,11 @@ def _curl(endpoint: Endpoint, exchange: Exchange) -> str:
         Credential.OTHER: f"{auth.env}_2",
     }
     made = curl(exchange.call, env=variables.get(exchange.credential, ""), header=auth.header, prefix=auth.prefix)
-    # Nearly a secret: the shell cuts its last character off, or repeats it, and nobody reads the rest.
+    # Nearly a secret: the shell makes it of the secret, and nobody reads it.
     nearly = {
         Credential.NEAR: f"${{{auth.env}%?}}",
         Credential.BEYOND: f"${{{auth.env}}}${{{auth.env}#${{{auth.env}%?}}}}",
+        Credential.CASED: f'$(printf %s "${auth.env}" | tr A-Za-z a-zA-Z)',
     }
     if exchange.credential in nearly and made.startswith("curl "):
         return f'{made} -H "{auth.header}: {auth.prefix}{nearly[exchange.credential]}"'

@@ -12,7 +12,7 @@ from wireproof.check.jobs import ALIKE
 from wireproof.check.media import distance
 from wireproof.check.registry import check, finding
 from wireproof.check.trace import JobTrace, Seen, Trace
-from wireproof.model import Call, Finding, Relation, Severity
+from wireproof.model import ONCE_OVER, Call, Confidence, Evidence, Finding, Relation, Severity
 from wireproof.spec.values import by_canonical, matters, same
 from wireproof.wire.links import parts
 from wireproof.wire.requests import recognise
@@ -233,7 +233,7 @@ def every_job_has_an_id_of_its_own(trace: Trace) -> Iterator[Finding]:
         return
 
 
-@check(id="JOB014", reads=Trace, trips_on=("conflict-not-enforced",))
+@check(id="JOB014", reads=Trace, trips_on=("conflict-not-enforced", "id-free-when-over"))
 def an_id_that_must_be_unique_is_taken_once(trace: Trace) -> Iterator[Finding]:
     """A client-made id that was used before is refused, where the contract says so.
 
@@ -253,10 +253,14 @@ def an_id_that_must_be_unique_is_taken_once(trace: Trace) -> Iterator[Finding]:
         if before == seen.seq:
             continue
         field = next((f for f in asked.operation.request.fields if f.unique), None)
+        proof, when = field.evidence if field else Evidence(), ""
+        if seen.exchange.purpose == ONCE_OVER:
+            # That ids are unique is documented; for how long a host must know them, is not.
+            proof, when = replace(proof, confidence=Confidence.INFERRED), " when its job was over"
         yield finding(
-            "an id that was used before was accepted again",
+            f"an id that was used before was accepted again{when}",
             subject="repeated id",
-            proof=field.evidence if field else None,
+            proof=proof,
             where=field.where if field else asked.operation.where,
             evidence=[before, seen.seq],
             expected="a refusal",

@@ -15,9 +15,12 @@ from wireproof.check.trace import Seen, Trace, misplaced_word, provocation
 from wireproof.generate.cases import ODD
 from wireproof.lifecycle import Status, is_final
 from wireproof.model import (
+    ALMOST,
     GET_FOR_POST,
     GIVEN_UP,
     ONCE_MORE,
+    ONCE_OVER,
+    TWICE,
     Confidence,
     Credential,
     Does,
@@ -48,7 +51,7 @@ PASSING = frozenset(
 
 
 KEYS = frozenset({Kind.NO_KEY, Kind.BAD_KEY})
-NOBODYS = frozenset({Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR, Credential.BEYOND})
+NOBODYS = frozenset({Credential.MALFORMED, Credential.UNKNOWN, *ALMOST})
 UNFOUND = frozenset({Kind.UNKNOWN_JOB, Kind.GONE})
 STAGED = "staged: "
 """A purpose that begins so names the problem which our own mock was told to answer with."""
@@ -62,7 +65,7 @@ def expected_kinds(seen: Seen) -> frozenset[Kind]:
     asked, credential = seen.asked, seen.exchange.credential
     if asked is None:
         return frozenset()
-    if seen.exchange.purpose == "one id, second time" and seen.endpoint.provider.repeat_id == "conflict":
+    if seen.exchange.purpose in (TWICE, ONCE_OVER) and seen.endpoint.provider.repeat_id == "conflict":
         return frozenset({Kind.CONFLICT})
     staged = seen.endpoint.provider.problems.get(seen.exchange.purpose.removeprefix(STAGED))
     if staged is not None and seen.exchange.purpose.startswith(STAGED):
@@ -79,7 +82,7 @@ def expected_kinds(seen: Seen) -> frozenset[Kind]:
 
 
 def _names_model(seen: Seen, breach: Breach) -> bool:
-    return breach.rule == "const" and breach.parameter == "model"
+    return breach.rule in ("const", "required") and breach.parameter == "model"
 
 
 def of_kinds(seen: Seen, kinds: frozenset[Kind]) -> list[Problem]:
@@ -573,6 +576,7 @@ def an_error_has_its_documented_form(seen: Seen) -> Iterator[Finding]:
         "bound-not-enforced",
         "enum-not-enforced",
         "required-not-enforced",
+        "nameless-taken",
         "type-not-enforced",
         "unknown-parameter-taken",
     ),
@@ -859,12 +863,7 @@ def a_good_key_stays_good(trace: Trace) -> Iterator[Finding]:
 
 
 def _key_words(credential: Credential) -> str:
-    words = {
-        Credential.NONE: "no key",
-        Credential.NEAR: "a key that lacks its last character",
-        Credential.BEYOND: "a key that has one character more",
-    }
-    return words.get(credential, f"a key that is {credential.value}")
+    return {Credential.NONE: "no key", **ALMOST}.get(credential, f"a key that is {credential.value}")
 
 
 @check(id="KEY001", reads=Seen, trips_on=("missing-401", "any-key-taken"))

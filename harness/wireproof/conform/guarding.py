@@ -10,16 +10,14 @@ from wireproof.errors import CouldNotTell, OverBudget
 from wireproof.generate import cases
 from wireproof.ledger import Charge, Ledger, Reservation
 from wireproof.ledger import Stopped as Closed
-from wireproof.model import Call, Credential, Endpoint, Exchange, Kind
+from wireproof.model import ALMOST, Call, Credential, Endpoint, Exchange, Kind
 from wireproof.money import Money, exact
 from wireproof.probe.driver import Stopped, Want
 from wireproof.probe.memory import Skipped
 from wireproof.spec.values import ceiling_of, refusal_billed
 from wireproof.wire import replies, requests
 
-NOT_OURS = frozenset(
-    {Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN, Credential.NEAR, Credential.BEYOND, Credential.OTHER}
-)
+NOT_OURS = frozenset({Credential.NONE, Credential.MALFORMED, Credential.UNKNOWN, Credential.OTHER, *ALMOST})
 """Keys whose calls are on nobody's account, or on another one than that of the budget."""
 
 

@@ -37,6 +37,8 @@ class Case:
     """Names of the covered facts (`aspect_ratio=1:1`, `width.maximum`, `seed omitted`)."""
     body: Any = None
     """A body that no parameters could make; None: made from the values."""
+    without: str = ""
+    """A field that every request carries and this one does not."""
 
 
 # ------------------------------------------------------------------------------------ a base to vary
@@ -534,6 +536,9 @@ def forbidden(endpoint: Endpoint, operation: Operation) -> Iterator[Case]:
             yield Case(values=values, purpose=f"invalid: {fact}", covers=(fact,))
     yield from _broken_rules(endpoint, start)
     for field in operation.request.fields:
+        if field.required and (field.canonical == "job.id" or field.name == "model"):
+            fact = f"{field.name}.required"
+            yield Case(values=start, purpose=f"invalid: {fact}", covers=(fact,), without=field.name)
         for keyword, value in _wrong_field(field):
             covers = (f"{field.name}.{keyword}",)
             yield Case(values={**start, field.name: value}, purpose=f"invalid: {covers[0]}", covers=covers)

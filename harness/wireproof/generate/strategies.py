@@ -157,7 +157,7 @@ def _is_free(endpoint: Endpoint, parameter: Parameter) -> bool:
 
 def forbidden(endpoint: Endpoint, operation: Operation) -> st.SearchStrategy[cases.Case]:
     """Requests that break one rule: the plain ones of `cases.forbidden`, and values further out."""
-    plain = [case for case in cases.forbidden(endpoint, operation) if case.body is None]
+    plain = [case for case in cases.forbidden(endpoint, operation) if case.body is None and not case.without]
     further = [s for p in endpoint.parameters.values() if _is_free(endpoint, p) for s in _further(endpoint, p)]
     return st.one_of(st.sampled_from(plain), *further)
 

@@ -201,9 +201,10 @@ def other_code(
 
 
 @_bend("repeated")
-def take_twice(past: Past, scene: Scene, repeated: bool) -> bool:
-    """An id that was used before is taken again."""
-    return False
+def take_twice(past: Past, scene: Scene, repeated: bool, *, after: float = 0.0) -> bool:
+    """An id that was used before is taken again, so many seconds later."""
+    first: float = past.notes.setdefault(scene.asked.job, scene.now)
+    return repeated and scene.now - first < after
 
 
 @_bend("take")

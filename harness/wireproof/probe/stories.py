@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from wireproof.clock import Clock
-from wireproof.model import GET_FOR_POST, Call, Credential, Does, Endpoint, Exchange, Operation, Output
+from wireproof.model import (
+    ALMOST,
+    GET_FOR_POST,
+    ONCE_OVER,
+    TWICE,
+    Call,
+    Credential,
+    Does,
+    Endpoint,
+    Exchange,
+    Operation,
+    Output,
+)
 from wireproof.probe.driver import Story, Want
 from wireproof.spec.values import spell
 from wireproof.wire import requests
@@ -119,7 +131,7 @@ def _by_a_stranger(stage: Stage, known: Known, label: str) -> Story:
             continue
         wrong: list[tuple[Credential, str | None, str]] = [(Credential.NONE, None, "asked without a key")]
         if does is Does.STATUS or not stage.sparing:
-            wrong += [(one, key, f"asked with a key that {_WRONG[one]}") for one, key in near_keys(stage.key).items()]
+            wrong += [(one, key, f"asked with {ALMOST[one]}") for one, key in near_keys(stage.key).items()]
         if does is Does.RESULT and not stage.sparing:
             wrong = [*wrong[:2], (Credential.MALFORMED, NO_KEY, "asked with what is no key")]
         for credential, key, said in wrong:
@@ -127,13 +139,15 @@ def _by_a_stranger(stage: Stage, known: Known, label: str) -> Story:
 
 
 NO_KEY = "no-key-at-all"
-_WRONG = {Credential.NEAR: "lacks its last character", Credential.BEYOND: "has its last character twice"}
 
 
 def near_keys(key: str | None) -> dict[Credential, str]:
-    """Keys that are almost one and open nothing: a host that compares beginnings lets one of them in. There is none for
-    a key so short that it is no key but a word of somebody's tests."""
-    return {Credential.NEAR: key[:-1], Credential.BEYOND: key + key[-1]} if key and len(key) >= SHORTEST_KEY else {}
+    """Keys that are almost one and open nothing: a host that compares beginnings, or forgets letters, lets one of them
+    in. There is none for a key so short that it is no key but a word of somebody's tests."""
+    if not key or len(key) < SHORTEST_KEY:
+        return {}
+    near = {Credential.NEAR: key[:-1], Credential.BEYOND: key + key[-1]}
+    return near if key.swapcase() == key else {**near, Credential.CASED: key.swapcase()}
 
 
 SHORTEST_KEY = 12
@@ -234,21 +248,24 @@ def shown_to_others(stage: Stage, label: str, values: Mapping[str, Any]) -> Stor
 
 
 def same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
-    """One submit, and the same once more under the same id."""
+    """One submit, and the same once more under the same id: at once, and when the job is over."""
     submit = stage.endpoint.doing(Does.SUBMIT)
     if submit is None:
         return
-    id = stage.new_id("twice")
-    for attempt in ("first", "second"):
-        call = requests.build(stage.endpoint, submit, stage.base, values=values, job=id, key=stage.key)
-        yield Want(
-            call=call,
-            at=stage.clock.now(),
-            operation=submit.name,
-            job="twice" if attempt == "first" else None,
-            purpose=f"one id, {attempt} time",
-            paid=True,
-        )
+    call = requests.build(stage.endpoint, submit, stage.base, values=values, job=stage.new_id("twice"), key=stage.key)
+
+    def asked(purpose: str, job: str | None = None) -> Want:
+        return Want(call=call, at=stage.clock.now(), operation=submit.name, job=job, purpose=purpose, paid=True)
+
+    first = yield asked("one id, first time", "twice")
+    second = yield asked(TWICE)
+    if first is None or second is None:
+        return
+    known, ask = stage.dialogue.begin("", values, submit, "", stage.clock.now())
+    known, _ = _heard(stage, known, ask, second)
+    if not known.accepted:
+        yield from followed(stage, first, submit, values, "one id, until its job is over")
+        yield asked(ONCE_OVER)
 
 
 # -------------------------------------------------------------------------------- single questions
@@ -349,7 +366,14 @@ def bad_requests(stage: Stage, operation: Operation, cases: Iterator[Any]) -> It
     for i, case in enumerate(cases):
         id = stage.new_id(f"bad:{operation.name}:{i}")
         call = requests.build(
-            stage.endpoint, operation, stage.base, values=case.values, job=id, key=stage.key, body=case.body
+            stage.endpoint,
+            operation,
+            stage.base,
+            values=case.values,
+            job=id,
+            key=stage.key,
+            body=case.body,
+            without=case.without,
         )
         yield Want(call=call, at=stage.clock.now(), operation=operation.name, purpose=case.purpose, paid=True)
 

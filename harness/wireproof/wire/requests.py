@@ -43,10 +43,12 @@ def build(
     key: str | None = None,
     body: Any = None,
     link: str | None = None,
+    without: str = "",
 ) -> Call:
     """The call that asks this of a host at `base` (scheme, host, port and an optional prefix).
 
-    `body` replaces what the values would make; `link` replaces the address that the template would make.
+    `body` replaces what the values would make; `link` replaces the address that the template would make; the field
+    `without` is left out.
     """
     url = link or base.rstrip("/") + fill(operation.request.path, endpoint, job)
     headers: list[tuple[str, str]] = []
@@ -55,7 +57,8 @@ def build(
         headers.append((auth.header, auth.prefix + key))
     payload = body
     if payload is None and operation.request.envelope != "none":
-        payload = body_of(operation, values or {}, job, effective(endpoint, {}) if operation.request.select else None)
+        defaults = effective(endpoint, {}) if operation.request.select else None
+        payload = body_of(operation, values or {}, job, defaults, without)
     content = b""
     if payload is not None:
         content = payload if isinstance(payload, bytes) else encode(payload)
@@ -85,10 +88,11 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def body_of(operation: Operation, values: Values, job: str, defaults: Values | None = None) -> Any:
+def body_of(operation: Operation, values: Values, job: str, defaults: Values | None = None, without: str = "") -> Any:
     """The body of a request with these parameter values; None where the operation has no body.
 
-    The values that choose the operation are added unless they are the `defaults` anyway."""
+    The values that choose the operation are added unless they are the `defaults` anyway. The field `without` is left
+    out."""
     defaults = defaults or {}
     request = operation.request
     if request.envelope == "none":
@@ -104,6 +108,7 @@ def body_of(operation: Operation, values: Values, job: str, defaults: Values | N
         for name, value in request.select.items():
             if defaults.get(name) != value:
                 parts.setdefault(name, value)
+    parts.pop(without, None)
     outer = {name: parts.pop(name) for name in request.beside if name in parts}
     inner = nest(parts)
     if request.envelope == "flat":
