@@ -439,3 +439,22 @@ class ChokesOnSigns(Manners):
 def test_a_valid_value_that_meets_a_server_error_twice_is_refused() -> None:
     found = {(one.check, one.severity) for one in _checked(_segmind(), ChokesOnSigns()).findings}
     assert ("REQ002", Severity.VIOLATION) in found
+
+
+@pytest.mark.parametrize(
+    ("how", "pairs"),
+    [
+        ({"paid": False}, True),
+        ({"paid": False, "counted": True}, False),
+        ({"paid": False, "embedded": True}, False),
+        ({"paid": False, "profile": "quick"}, False),
+        ({"paid": True}, False),
+        ({"paid": True, "profile": "thorough"}, True),
+    ],
+)
+def test_all_pairs_of_values_meet_where_jobs_cost_nothing(how: dict[str, Any], pairs: bool) -> None:
+    steps = {step.name: step for step in plan(_segmind(), **how)}
+    assert ("every pair of allowed values" in steps) is pairs
+    alone = {step.name: step for step in plan(_segmind(), paid=True)}["every allowed value"]
+    if pairs:
+        assert steps["every pair of allowed values"].jobs > 2 * alone.jobs

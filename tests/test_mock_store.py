@@ -254,9 +254,11 @@ def test_what_is_everybodys_is_not_changed_by_one(pair: list[Program]) -> None:
 
 def test_the_time_is_one_for_who_came_first_and_who_came_later(pair: list[Program]) -> None:
     one, other = pair
-    clocks = [mock.control.get("/clock").json() for mock in (one, other, one)]
-    assert clocks[0]["now"] <= clocks[1]["now"] <= clocks[2]["now"]
-    assert abs(clocks[1]["wall"] - clocks[2]["wall"]) < 5
+    clocks = [mock.control.get("/clock").json() for mock in (one, other)]
+    # Each reads its own machine's clock and asks the store for the beginning: what they share is that beginning.
+    begun = [clock["wall"] - clock["now"] for clock in clocks]
+    assert abs(begun[0] - begun[1]) < 1
+    assert abs(clocks[0]["wall"] - clocks[1]["wall"]) < 60
 
 
 def test_workers_on_a_store_are_one_mock_and_speak_tls(start: Start, tmp_path: Path) -> None:

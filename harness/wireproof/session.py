@@ -372,7 +372,11 @@ def priced_plan(endpoints: Sequence[Endpoint], options: CheckOptions) -> list[tu
     """What a run would do and cost, without doing any of it."""
     own = options.target is None and not options.live
     paid = not own and (options.budget is not None or not (options.target and is_loopback(options.target)))
-    return [(endpoint, plan(endpoint, profile=options.profile, embedded=own, paid=paid)) for endpoint in endpoints]
+    counted = options.bounds.counted
+    return [
+        (endpoint, plan(endpoint, profile=options.profile, embedded=own, paid=paid, counted=counted))
+        for endpoint in endpoints
+    ]
 
 
 def without(run: Run, accepted: Sequence[Finding]) -> Run:

@@ -15,7 +15,7 @@ from wireproof.model import Confidence, Evidence, Exchange, Finding, Parameter, 
 from wireproof.money import exact, is_number, plain
 from wireproof.spec.values import billed_of, by_canonical, effective, outputs_of, price_of, promised, same
 from wireproof.wire.bodies import MISSING
-from wireproof.wire.links import leads_to
+from wireproof.wire.links import leads_to, parts
 
 UNKNOWN = Evidence(confidence=Confidence.UNKNOWN)
 
@@ -683,6 +683,61 @@ def what_is_told_of_a_picture_is_true(job: JobTrace) -> Iterator[Finding]:
             )
         if wrong:
             return
+
+
+@check(id="OUT014", reads=JobTrace, trips_on=("thumbnail",))
+def a_picture_is_no_thumbnail(job: JobTrace) -> Iterator[Finding]:
+    """A picture whose size no page states is larger than a preview.
+
+    A shape alone can be right for the wrong file: what a gallery shows instead of what was made.
+    """
+    wish = promised(job.endpoint, job.values)
+    if wish.width and wish.height:
+        return
+    for seq, picture, _ in _pictures(job):
+        if picture.width and picture.height and max(picture.width, picture.height) < THUMBNAIL:
+            size = f"{picture.width}x{picture.height}"
+            yield finding(
+                f"the picture is {size}, as small as a preview",
+                subject="thumbnail",
+                severity=Severity.QUESTION,
+                where=job.endpoint.outputs.where,
+                evidence=[*_asked(job), seq],
+                expected=f"a side of {THUMBNAIL} pixels or more",
+                actual=size,
+            )
+            return
+
+
+THUMBNAIL = 128
+"""Pixels. No host's picture model makes anything smaller; previews are."""
+
+
+@check(id="OUT015", reads=JobTrace, trips_on=("other-address",))
+def an_output_has_one_address(job: JobTrace) -> Iterator[Finding]:
+    """Where a result tells the address of an output twice, both name one file.
+
+    Which of them a client reads is its own affair. Where the other one is somebody else's picture, that is shown to a
+    stranger.
+    """
+    for seen in job.results:
+        told: dict[int, str] = {}
+        for one in seen.reading.found if seen.reading else ():
+            if one.name != "output.url" or not isinstance(one.value, str):
+                continue
+            name = parts(one.value).path.rpartition("/")[2]
+            first = told.setdefault(one.item or 0, name)
+            if first and name and first != name:
+                yield finding(
+                    f"one output has two addresses: {first} and {name}",
+                    subject="two addresses",
+                    severity=Severity.QUESTION,
+                    where=job.endpoint.outputs.where,
+                    evidence=[seen.seq],
+                    expected=first,
+                    actual=name,
+                )
+                return
 
 
 def _magic_of(content_type: Any) -> str | None:

@@ -54,19 +54,23 @@ class Step:
 
 
 def plan(
-    endpoint: Endpoint, *, profile: str = "standard", embedded: bool = False, paid: bool = True
+    endpoint: Endpoint, *, profile: str = "standard", embedded: bool = False, paid: bool = True, counted: bool = False
 ) -> tuple[Step, ...]:
     """What a run would do, in order, each step with what it may cost.
 
     On a paid host everything that costs nothing goes first; elsewhere the first jobs follow the keys, since they
-    show the most.
+    show the most. Where jobs cost nothing and are not `counted`, all pairs of values meet in the standard profile, too.
     """
+    all_pairs = profile == "thorough" or (profile == "standard" and not (paid or embedded or counted))
     base = cases.base(endpoint)
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
     run = endpoint.doing(Does.RUN)
     if submit is None:
         raise CouldNotTell(f"{endpoint.name} has no operation that starts a job: there is nothing to drive")
     valid = cases.pairs(endpoint) if profile == "thorough" else cases.allowed(endpoint)
+    if all_pairs and profile != "thorough":
+        known = [case.values for case in valid]
+        valid += [case for case in cases.pairs(endpoint) if case.values not in known]
     chosen = _few_jobs(endpoint, base, valid) if profile == "quick" else valid
     again = 0 if profile == "quick" else 1
     wrong = list(cases.forbidden(endpoint, submit))
@@ -98,7 +102,7 @@ def plan(
         steps.append(
             _jobs_step(
                 endpoint,
-                "every pair of allowed values" if profile == "thorough" else "every allowed value",
+                "every pair of allowed values" if all_pairs else "every allowed value",
                 "value",
                 chosen[OPENING:],
                 again,

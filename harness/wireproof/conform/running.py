@@ -102,7 +102,7 @@ def conform(
             stage = within(stage, job_checks.patience(endpoint, None))
         reader = Reader(endpoint, prefix)
         chosen = fitting(profile, driver.bounds)
-        steps = plan(endpoint, profile=chosen, embedded=own, paid=target.paid)
+        steps = plan(endpoint, profile=chosen, embedded=own, paid=target.paid, counted=driver.bounds.counted)
         stopped, left_out = _drive(reader, target, driver, stage, steps, profile, began)
         stopped = stopped or guard.short
         guard.close()
@@ -128,7 +128,7 @@ def _left_untested(
     cut: str,
 ) -> tuple[tuple[Cover, ...], Money | None]:
     """The coverage against the whole plan, and what the rest of it would cost. `cut`: why the run was cut short."""
-    every = plan(endpoint, paid=target.paid) if profile == "quick" else steps
+    every = plan(endpoint, paid=target.paid, counted=True) if profile == "quick" else steps
     whole = [part for step in every for part in step.parts]
     meant = {part.name for step in steps for part in step.parts}
     family = f"{endpoint.name} "

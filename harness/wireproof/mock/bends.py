@@ -419,6 +419,23 @@ def say_value(
     return instead if name in facts and value is not MISSING else value
 
 
+@_bend("reply")
+def say_in_items(past: Past, scene: Scene, answer: Answer, *, member: str, instead: str) -> Answer:
+    """This member of the objects in lists is said to be something else."""
+    if answer.reply.body[:1] not in (b"{", b"["):
+        return answer
+    body = decode(answer.reply.body)[0]
+    items = [item for value in body.values() if isinstance(value, list) for item in value] if _is_object(body) else []
+    hits = [item for item in items if _is_object(item) and member in item]
+    for item in hits:
+        item[member] = instead
+    return _with(answer, body=encode(body)) if hits else answer
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
 @_bend("fact")
 def say_more(
     past: Past, scene: Scene, job: Job | None, name: str, value: Any, *, facts: tuple[str, ...], by: int

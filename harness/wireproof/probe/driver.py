@@ -81,6 +81,11 @@ class Bounds:
     gap: float = 0.0
     """Seconds from one call to the next, at least."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether calls or jobs are few."""
+        return self.requests is not None or self.jobs is not None
+
 
 @dataclass(slots=True)
 class Driver:

@@ -248,24 +248,36 @@ def shown_to_others(stage: Stage, label: str, values: Mapping[str, Any]) -> Stor
 
 
 def same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
-    """One submit, and the same once more under the same id: at once, and when the job is over."""
-    submit = stage.endpoint.doing(Does.SUBMIT)
+    """One submit, and the same once more under the same id: at once, to be waited for, and when the job is over."""
+    submit, run = stage.endpoint.doing(Does.SUBMIT), stage.endpoint.doing(Does.RUN)
     if submit is None:
         return
-    call = requests.build(stage.endpoint, submit, stage.base, values=values, job=stage.new_id("twice"), key=stage.key)
+    id = stage.new_id("twice")
 
-    def asked(purpose: str, job: str | None = None) -> Want:
-        return Want(call=call, at=stage.clock.now(), operation=submit.name, job=job, purpose=purpose, paid=True)
+    def asked(purpose: str, operation: Operation = submit, job: str | None = None) -> Want:
+        full = {**values, **operation.request.select}
+        call = requests.build(stage.endpoint, operation, stage.base, values=full, job=id, key=stage.key)
+        waits = stage.patience if operation.does is Does.RUN else None
+        return Want(
+            call=call,
+            at=stage.clock.now(),
+            operation=operation.name,
+            job=job,
+            purpose=purpose,
+            paid=True,
+            timeout=waits,
+        )
 
-    first = yield asked("one id, first time", "twice")
-    second = yield asked(TWICE)
-    if first is None or second is None:
+    first = yield asked("one id, first time", job="twice")
+    if first is None:
         return
-    known, ask = stage.dialogue.begin("", values, submit, "", stage.clock.now())
-    known, _ = _heard(stage, known, ask, second)
-    if not known.accepted:
-        yield from followed(stage, first, submit, values, "one id, until its job is over")
-        yield asked(ONCE_OVER)
+    for operation in filter(None, (submit, run)):
+        again = yield asked(TWICE, operation)
+        known, ask = stage.dialogue.begin("", values, operation, "", stage.clock.now())
+        if again is None or _heard(stage, known, ask, again)[0].accepted:
+            return
+    yield from followed(stage, first, submit, values, "one id, until its job is over")
+    yield asked(ONCE_OVER)
 
 
 # -------------------------------------------------------------------------------- single questions
