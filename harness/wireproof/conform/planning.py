@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,7 @@ from wireproof.check.untested import Part
 from wireproof.clock import SteppedClock
 from wireproof.errors import CouldNotTell
 from wireproof.generate import cases
-from wireproof.model import Does, Endpoint
+from wireproof.model import Does, Endpoint, Operation
 from wireproof.money import Money
 from wireproof.probe import stories
 from wireproof.probe.driver import Bounds, Story, Want
@@ -21,6 +21,11 @@ from wireproof.probe.stories import Stage
 from wireproof.spec.values import effective, matters, price_of
 from wireproof.wire import requests
 from wireproof.wire.dialogue import Dialogue
+
+FEW_OUTPUTS = 3
+"""So many outputs of one job are several. Where many stand beside every other value, a run is mostly pictures."""
+
+PAIRS = "every pair of allowed values"
 
 STRANGERS = "another account"
 """The step that needs a second account's key."""
@@ -47,6 +52,8 @@ class Step:
     together: int = 8
     opening: bool = False
     """Whether these are the first jobs of all: looked at most closely, and before others begin."""
+    extra: bool = False
+    """Whether it is left out where the host holds its callers back."""
     surprising: bool = False
     """Whether nothing of it should start a job, and all of it would be paid for that does."""
     parts: tuple[Part, ...] = ()
@@ -61,16 +68,12 @@ def plan(
     On a paid host everything that costs nothing goes first; elsewhere the first jobs follow the keys, since they
     show the most. Where jobs cost nothing and are not `counted`, all pairs of values meet in the standard profile, too.
     """
-    all_pairs = profile == "thorough" or (profile == "standard" and not (paid or embedded or counted))
     base = cases.base(endpoint)
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
     run = endpoint.doing(Does.RUN)
     if submit is None:
         raise CouldNotTell(f"{endpoint.name} has no operation that starts a job: there is nothing to drive")
     valid = cases.pairs(endpoint) if profile == "thorough" else cases.allowed(endpoint)
-    if all_pairs and profile != "thorough":
-        known = [case.values for case in valid]
-        valid += [case for case in cases.pairs(endpoint) if case.values not in known]
     chosen = _few_jobs(endpoint, base, valid) if profile == "quick" else valid
     again = 0 if profile == "quick" else 1
     wrong = list(cases.forbidden(endpoint, submit))
@@ -102,7 +105,7 @@ def plan(
         steps.append(
             _jobs_step(
                 endpoint,
-                "every pair of allowed values" if all_pairs else "every allowed value",
+                PAIRS if profile == "thorough" else "every allowed value",
                 "value",
                 chosen[OPENING:],
                 again,
@@ -146,7 +149,21 @@ def plan(
     )
     if embedded:
         steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
+    if profile == "standard" and not (paid or embedded or counted):
+        known = [case.values for case in valid]
+        more = [_of_few(endpoint, submit, case) for case in cases.pairs(endpoint) if case.values not in known]
+        steps.append(replace(_jobs_step(endpoint, PAIRS, "pair", more, again, closely=False), extra=True))
     return tuple(steps)
+
+
+def _of_few(endpoint: Endpoint, submit: Operation, case: cases.Case) -> cases.Case:
+    """The case with a few outputs where it asks for many: one value at a time shows how many there can be, and what
+    stands beside it is the same for the second as for the last."""
+    name = str(endpoint.outputs.count)
+    asked, fewer = case.values.get(name), {**case.values, name: FEW_OUTPUTS}
+    if not isinstance(asked, int) or asked <= FEW_OUTPUTS or not _sound(endpoint, submit, fewer):
+        return case
+    return replace(case, values=fewer, covers=tuple(fact for fact in case.covers if not fact.startswith(f"{name}.")))
 
 
 def _relations(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:
@@ -333,7 +350,11 @@ def fitting(profile: str, bounds: Bounds) -> str:
 
 def side_by_side(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """The steps with all their queued jobs in one: where calls cost nothing, jobs need not wait for one another."""
-    queued = [step for step in steps if step.together > 1 and not step.opening and not step.name.startswith("blocking")]
+    queued = [
+        step
+        for step in steps
+        if step.together > 1 and not (step.opening or step.extra or step.name.startswith("blocking"))
+    ]
     if len(queued) < 2:
         return steps
     whole = Step(

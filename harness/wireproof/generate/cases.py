@@ -454,6 +454,9 @@ def _with(
         return None
     parameter = endpoint.parameters[choice.parameter]
     needs = satisfying(parameter.matters, endpoint)
+    if touched & set(needs) and holds(parameter.matters, effective(endpoint, values)):
+        # It matters as things are, by another value than the first that would do.
+        needs = {name: values[name] for name in needs if name in values}
     if any(name in touched and not same(values.get(name, ABSENT), value) for name, value in needs.items()):
         return None
     trial = {**values, **needs}

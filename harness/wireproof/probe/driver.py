@@ -123,6 +123,11 @@ class Driver:
     _begun: float = 0.0
     _last: float = float("-inf")
 
+    @property
+    def limited(self) -> bool:
+        """Whether the host has turned a call away for coming too fast."""
+        return any(one.reply is not None and one.reply.status == 429 for one in self.exchanges)
+
     def ask(self, want: Want) -> Exchange:
         """Make one call now, or remember what came of it; one that comes too fast for the host is made again when
         it may come. Raises Skipped for one that must not be made again."""
