@@ -211,7 +211,7 @@ def _told_of(step: Step, target: Target, driver: Driver, stage: Stage) -> None:
         _wary(driver, step, stage)
     else:
         # A server of our own machine is not spared: the more jobs at once, the sooner a slow one is through.
-        wide = CROWD if near(target) and step.together > 1 else step.together
+        wide = step.together if step.together == 1 or not near(target) else CROWD * (2 if step.extra else 1)
         driver.run(step.make(stage), together=wide)
 
 
