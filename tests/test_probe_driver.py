@@ -32,7 +32,7 @@ class Line:
     calls: list[Call] = field(default_factory=list)
     timeout: float = 30.0
 
-    def send(self, call: Call, *, timeout: float | None = None) -> Sent:
+    def send(self, call: Call, *, timeout: float | None = None, free: bool = False) -> Sent:
         self.calls.append(call)
         return Sent(self.answer(call, len(self.calls)), None)
 

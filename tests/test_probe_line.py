@@ -203,13 +203,15 @@ def test_a_connection_is_kept_and_one_that_the_host_has_left_is_not_used() -> No
     assert len(host.asked) == 4
 
 
-@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("POST", 1)])
-def test_only_what_changes_nothing_is_asked_again_where_a_kept_connection_dies(method: str, times: int) -> None:
+@pytest.mark.parametrize(("method", "free", "times"), [("GET", False, 2), ("POST", False, 1), ("POST", True, 2)])
+def test_only_what_changes_nothing_is_asked_again_where_a_kept_connection_dies(
+    method: str, free: bool, times: int
+) -> None:
     """Whether the host had read a submit before it hung up cannot be known: it may be paid for."""
     host = Host([[[OK], [CLOSE]], [[OK]]])
     with host.serving() as url, Sender() as one:
         one.send(Call("GET", f"{url}/first"))
-        sent = one.send(Call(method, f"{url}/second"))
+        sent = one.send(Call(method, f"{url}/second"), free=free)
     assert sum(b"/second" in each for each in host.asked) == times
     assert sent.broke == (None if times == 2 else "reset")
 

@@ -39,7 +39,7 @@ class Slow:
     timeout: float = 30.0
     allowed: list[float] = field(default_factory=list)
 
-    def send(self, call: Call, *, timeout: float | None = None) -> Sent:
+    def send(self, call: Call, *, timeout: float | None = None, free: bool = False) -> Sent:
         given = timeout or self.timeout
         self.allowed.append(given)
         self.clock.sleep(min(self.takes, given))

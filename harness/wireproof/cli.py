@@ -241,7 +241,14 @@ def check(
         str | None,
         typer.Option("--budget", help="How much may be spent: 0.50USD, '0.50 USD', 20credits.", metavar="AMOUNT"),
     ] = None,
-    profile: Annotated[ProfileName, typer.Option("--profile", help="How much is tried.")] = ProfileName.STANDARD,
+    profile: Annotated[
+        ProfileName,
+        typer.Option(
+            "--profile",
+            help="How much is tried: quick (what shows the most), standard (every value and rule; at a server of this "
+            "machine, where jobs cost nothing, every pair of values), thorough (every pair, and many more examples).",
+        ),
+    ] = ProfileName.STANDARD,
     seed: Seed = 0,
     max_requests: Annotated[
         int | None, typer.Option("--max-requests", min=1, help="At most so many calls per endpoint.")

@@ -29,7 +29,7 @@ class Sends(Protocol):
     timeout: float
     """Seconds that a call may take where nothing else is said."""
 
-    def send(self, call: Call, *, timeout: float | None = None) -> Sent: ...
+    def send(self, call: Call, *, timeout: float | None = None, free: bool = False) -> Sent: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class Driver:
         sent_at = self._last = self.clock.now()
         patience = want.timeout or self.sender.timeout
         left = max(LEAST, self._ends - sent_at)
-        sent = self.sender.send(want.call, timeout=min(patience, left))
+        sent = self.sender.send(want.call, timeout=min(patience, left), free=not want.paid)
         self.why = sent.why or self.why
         return replace(
             unanswered,

@@ -72,12 +72,13 @@ class Sender:
             line.close()
         self._lines.clear()
 
-    def send(self, call: Call, *, timeout: float | None = None) -> Sent:
-        """Make a call. Never raises for anything the other side does."""
+    def send(self, call: Call, *, timeout: float | None = None, free: bool = False) -> Sent:
+        """Make a call. Never raises for anything the other side does. `free`: whether it may be made once more where
+        a kept connection turned out to be dead, although its method is one that may change things."""
         try:
             if self._through is not None:
                 return Sent(self._through(as_heard(call, place(call.url)), timeout or self.timeout), None)
-            return Sent(self._spoken(call, timeout or self.timeout), None)
+            return Sent(self._spoken(call, timeout or self.timeout, free=free or call.method in SAFE), None)
         except Broke as broke:
             return Sent(None, broke.word, str(broke))
         except TimeoutError as error:
@@ -87,20 +88,20 @@ class Sender:
         except EOFError as error:
             return Sent(None, "truncated", str(error))
 
-    def _spoken(self, call: Call, timeout: float) -> Reply:
+    def _spoken(self, call: Call, timeout: float, *, free: bool) -> Reply:
         """The reply over a line of ours."""
         where = place(call.url)
         request = written(call, where)
         ends = time.monotonic() + timeout
         kept = self._lines.pop(where[:3], None)
-        if kept is not None and not kept.fresh(IDLE if call.method in SAFE else IDLE_PAID):
+        if kept is not None and not kept.fresh(IDLE if free else IDLE_PAID):
             kept.close()
             kept = None
         try:
             return self._heard(call, where, request, ends, kept or self._new(where, ends))
         except Broke as broke:
             # It crossed with the end of a line that had been kept. What changes nothing may be asked once more.
-            if kept is None or broke.word != "reset" or call.method not in SAFE:
+            if kept is None or broke.word != "reset" or not free:
                 raise
         return self._heard(call, where, request, ends, self._new(where, ends))
 
