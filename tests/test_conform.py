@@ -458,3 +458,33 @@ def test_all_pairs_of_values_meet_where_jobs_cost_nothing(how: dict[str, Any], p
     alone = {step.name: step for step in plan(_segmind(), paid=True)}["every allowed value"]
     if pairs:
         assert steps["every pair of allowed values"].jobs > 2 * alone.jobs
+
+
+class FailsOnce(Manners):
+    """One job that deserves to succeed fails."""
+
+    def __init__(self, times: int = 1) -> None:
+        self.left = times
+
+    def fate(self, asked: Asked, outcome: Status) -> Status:
+        if outcome is Status.SUCCEEDED and asked.values.get("seed") == 0 and self.left:
+            self.left -= 1
+            return Status.FAILED
+        return outcome
+
+
+def test_a_job_that_failed_is_tried_once_more_before_anything_is_said_of_its_values() -> None:
+    once, always = FailsOnce(), FailsOnce(1000)
+    for manners, checks in ((once, []), (always, ["JOB016"])):
+        verdict, exchanges = conform(_segmind(), embedded(_segmind(), 0, manners))
+        assert any(one.purpose == "valid: once more" for one in exchanges)
+        assert sorted({one.check for one in verdict.findings}) == checks
+
+
+def test_where_calls_are_counted_fewer_wrong_keys_are_tried() -> None:
+    def tried(bounds: Bounds | None) -> set[Credential]:
+        _, exchanges = conform(_segmind(), embedded(_segmind()), bounds=bounds)
+        return {one.credential for one in exchanges if one.job and one.credential is not Credential.GOOD}
+
+    assert tried(Bounds(requests=140)) < tried(None)
+    assert {Credential.NONE, Credential.NEAR, Credential.CASED} < tried(None)
