@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -24,3 +26,20 @@ def lines(act: Callable[[], object]) -> int:
     finally:
         sys.settrace(before)
     return count
+
+
+@contextlib.contextmanager
+def untried(pattern: str) -> Iterator[None]:
+    """Within it, nobody may match anything against this pattern: that could take for ever."""
+
+    def watch(frame: FrameType, event: str, arg: Any) -> None:
+        owner = getattr(arg, "__self__", None)
+        if event == "c_call" and isinstance(owner, re.Pattern) and owner.pattern == pattern:
+            raise AssertionError(f"{pattern!r} was tried")
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)

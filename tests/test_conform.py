@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -10,16 +11,33 @@ from typing import Any
 import pytest
 
 from looking import conform
+from looking import verdict as verdict_of
+from wireproof.clock import ScaledClock
 from wireproof.conform import Guard, Target, embedded, plan
 from wireproof.errors import CouldNotTell, OverBudget, Unreachable
 from wireproof.ledger import MemoryLedger
 from wireproof.lifecycle import Status
-from wireproof.mock.answer import Answer
+from wireproof.mock.answer import Answer, Delivery
 from wireproof.mock.engine import Mock
 from wireproof.mock.jobs import Job
 from wireproof.mock.manners import Manners
+from wireproof.mock.socket import serving
 from wireproof.mock.variety import Variety
-from wireproof.model import Credential, Endpoint, Exchange, Kind, Problem, Reply, Severity, Verdict
+from wireproof.model import (
+    ONCE_OVER,
+    REUSED,
+    TWICE,
+    TWICE_BLOCKING,
+    Credential,
+    Does,
+    Endpoint,
+    Exchange,
+    Kind,
+    Problem,
+    Reply,
+    Severity,
+    Verdict,
+)
 from wireproof.money import parse
 from wireproof.probe.driver import Bounds, Want
 from wireproof.report.reading import spend_words
@@ -445,7 +463,7 @@ def test_a_valid_value_that_meets_a_server_error_twice_is_refused() -> None:
     ("how", "pairs"),
     [
         ({"paid": False}, True),
-        ({"paid": False, "counted": True}, False),
+        ({"paid": False, "scarce": True}, False),
         ({"paid": False, "embedded": True}, False),
         ({"paid": False, "profile": "quick"}, False),
         ({"paid": True}, False),
@@ -487,4 +505,86 @@ def test_where_calls_are_counted_fewer_wrong_keys_are_tried() -> None:
         return {one.credential for one in exchanges if one.job and one.credential is not Credential.GOOD}
 
     assert tried(Bounds(requests=140)) < tried(None)
-    assert {Credential.NONE, Credential.NEAR, Credential.CASED} < tried(None)
+    assert {Credential.NONE, Credential.NEAR, Credential.BEYOND} < tried(None)
+
+
+class FreeWhenOver(Manners):
+    """The third use of an id is taken, after a server error."""
+
+    def __init__(self) -> None:
+        self.uses: Counter[str] = Counter()
+
+    def repeated(self, scene: Any, repeated: bool) -> bool:
+        self.uses[scene.asked.job] += repeated
+        return repeated and self.uses[scene.asked.job] < 3
+
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        third = self.uses[scene.asked.job] == 3 and scene.operation.does is Does.SUBMIT
+        return Answer(Reply(500, (), b"")) if third else answer
+
+
+def test_an_id_that_is_taken_again_later_is_a_question_also_when_it_was_asked_once_more() -> None:
+    endpoint = next(one for one in ENDPOINTS if one.name == "runware/p-image-edit")
+    verdict, exchanges = conform(endpoint, embedded(endpoint, 0, FreeWhenOver()))
+    assert [one.meant for one in exchanges if one.meant in REUSED] == [TWICE, TWICE_BLOCKING, ONCE_OVER, ONCE_OVER]
+    (found,) = [one for one in verdict.findings if one.check == "JOB014"]
+    assert (found.subject, found.severity) == ("repeated id, later", Severity.QUESTION)
+    assert "sleep" in found.replay
+
+
+class SaysNothing(Manners):
+    """What is asked under an id that was used before is not answered."""
+
+    def __init__(self) -> None:
+        self.uses: Counter[str] = Counter()
+
+    def repeated(self, scene: Any, repeated: bool) -> bool:
+        self.uses[scene.asked.job] += repeated
+        return repeated
+
+    def reply(self, scene: Any, answer: Answer) -> Answer:
+        lost = self.uses[scene.asked.job] and scene.operation.does.bills
+        return replace(answer, delivery=Delivery(reset=True)) if lost else answer
+
+
+def test_an_id_is_not_used_again_where_nobody_knows_what_came_of_it() -> None:
+    endpoint = next(one for one in ENDPOINTS if one.name == "runware/p-image-edit")
+    target = replace(embedded(endpoint, 0, SaysNothing()), paid=True)
+    _, exchanges = conform(endpoint, target, ledger=MemoryLedger(parse("5USD")))
+    assert [one.meant for one in exchanges if one.meant in REUSED] == [TWICE]
+
+
+class TooFast(Manners):
+    """Every job is one too many."""
+
+    def admit(self, asked: Asked, refusal: Kind | None) -> Kind | None:
+        return refusal or (Kind.RATE_LIMITED if asked.operation.does.bills else None)
+
+
+def test_a_host_that_lets_no_job_in_is_not_said_to_conform() -> None:
+    mock, clock = Mock([_segmind()], manners=TooFast()), ScaledClock(1000.0)
+    with serving(mock, clock=clock) as url:
+        target = Target(base=url, key=mock.key("segmind"))
+        verdict, exchanges = conform(_segmind(), target, clock=clock, late=0.0)
+    assert verdict.summary.stopped.startswith("could not tell: no job was accepted (answers: 429)")
+    assert not any(one.job and " pair-" in one.job for one in exchanges)
+    assert "every pair of allowed values: not tried, because the host limits its calls." in verdict.notes
+
+
+def test_pairs_are_tried_at_a_server_of_this_machine() -> None:
+    mock, clock = Mock([_segmind()]), ScaledClock(1000.0)
+    with serving(mock, clock=clock) as url:
+        target = Target(base=url, key=mock.key("segmind"), other_key=mock.key("segmind", "other"))
+        verdict, exchanges = conform(_segmind(), target, clock=clock, late=0.0)
+    assert verdict.findings == ()
+    assert not verdict.summary.stopped
+    assert len({one.job for one in exchanges if one.job and " pair-" in one.job}) > 50
+
+
+def test_a_key_in_other_letters_that_opens_is_a_question() -> None:
+    endpoint = next(one for one in ENDPOINTS if one.name == "pixeldojo/p-image-edit")
+    _, exchanges = conform(endpoint, embedded(endpoint))
+    (good, *_) = [one for one in exchanges if one.operation == "status" and one.credential is Credential.GOOD]
+    let_in = tuple(replace(one, reply=good.reply) if one.credential is Credential.CASED else one for one in exchanges)
+    found = [one for one in verdict_of(endpoint, let_in).findings if one.check == "KEY001"]
+    assert [(one.subject, one.severity) for one in found] == [("key in other letters", Severity.QUESTION)]

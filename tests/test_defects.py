@@ -22,7 +22,7 @@ from wireproof.mock.bends import BENDS
 from wireproof.mock.defects import Defect, defect, load_defects, manners, read_defect, schema
 from wireproof.mock.engine import Mock
 from wireproof.mock.manners import Manners
-from wireproof.model import ONCE_OVER, TWICE, Endpoint, Evidence, Exchange, Finding, Reply
+from wireproof.model import REUSED, Endpoint, Evidence, Exchange, Finding, Reply
 from wireproof.rooms import shipped
 from wireproof.spec.load import load_all
 from wireproof.wire.replies import read
@@ -153,7 +153,7 @@ def groups(name: str) -> tuple[Group, ...]:
     """What was asked in a faithful run, put together by job; not what was hurried."""
     asked: dict[str, list[Exchange]] = {}
     for exchange in ran(name)[1]:
-        label = exchange.job or ("twice" if exchange.purpose in (TWICE, ONCE_OVER) else f"#{exchange.seq}")
+        label = exchange.job or ("twice" if exchange.purpose in REUSED else f"#{exchange.seq}")
         asked.setdefault(label.removeprefix(f"{name} "), []).append(exchange)
     kept = [tuple(group) for label, group in asked.items() if not label.startswith("hurried")]
     alone = [Group(group, number) for group in kept if (number := _number(name, group)) is not None]

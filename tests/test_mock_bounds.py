@@ -152,12 +152,15 @@ def test_a_mock_that_answers_has_loaded_nothing_that_it_does_not_need(tmp_path: 
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings
     ) as process:
-        assert process.stdout
-        ready = json.loads(process.stdout.readline())
-        headers = {"x-api-key": ready["key"], "content-type": "application/json"}
-        call = urllib.request.Request(f"{ready['url']}/v2/p-image", b'{"prompt":"x"}', headers)
-        with urllib.request.urlopen(call, timeout=30) as reply:
-            assert reply.status == 200
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        try:
+            assert process.stdout
+            ready = json.loads(process.stdout.readline())
+            headers = {"x-api-key": ready["key"], "content-type": "application/json"}
+            call = urllib.request.Request(f"{ready['url']}/v2/p-image", b'{"prompt":"x"}', headers)
+            with urllib.request.urlopen(call, timeout=30) as reply:
+                assert reply.status == 200
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert told.strip().endswith("[]")

@@ -28,7 +28,9 @@ def test_what_is_shown_once_and_not_again_ends_a_search_without_a_crash() -> Non
 
 
 def test_almost_a_key_is_tried_and_a_word_too_short_to_be_one_is_not() -> None:
-    assert [*near_keys("pd_0123456789").values()] == ["pd_012345678", "pd_01234567899", "PD_0123456789"]
+    assert [*near_keys("pd_01234wxyZ").values()] == ["pd_01234wxy", "pd_01234wxyZZ", "PD_01234WXYz"]
+    # A number in hexadecimal digits is the same number in other letters.
+    assert [*near_keys("SG_0123456789abcdef").values()] == ["SG_0123456789abcde", "SG_0123456789abcdeff"]
     assert near_keys("key") == near_keys(None) == {}
 
 

@@ -776,7 +776,9 @@ ALMOST: Mapping[Credential, str] = {
 }
 """Keys that are almost ours, and what they are called."""
 
-TWICE, ONCE_OVER = "one id, second time", "one id, when its job is over"
+TWICE, TWICE_BLOCKING = "one id, second time", "one id, second time, to be waited for"
+ONCE_OVER = "one id, when its job is over"
+REUSED = frozenset({TWICE, TWICE_BLOCKING, ONCE_OVER})
 """Purposes of submits under an id that was used before."""
 
 GIVEN_UP = "given up"
@@ -807,6 +809,11 @@ class Exchange:
     """What the sender wanted to see, in words (`width 1441: above maximum 1440`)."""
     output: int | None = None
     """Which output of the job a media fetch belongs to."""
+
+    @property
+    def meant(self) -> str:
+        """The purpose, whether it was asked for the first time or once more."""
+        return self.purpose.removesuffix(ONCE_MORE)
 
 
 FOLLOWED = "what became of a forbidden request"

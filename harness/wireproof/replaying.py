@@ -20,10 +20,11 @@ from wireproof.mock.within import Within
 from wireproof.model import Call, Credential, Does, Endpoint, Exchange, Finding, Run
 from wireproof.probe import stories
 from wireproof.probe.driver import Driver, Story, Want
-from wireproof.probe.sender import Sender
+from wireproof.probe.sender import SAFE, Sender
 from wireproof.probe.stories import Stage, near_keys
 from wireproof.runlog import Digest
 from wireproof.spec.values import spell
+from wireproof.wire.requests import recognise
 
 SEVERAL = 8
 """So many jobs at once, or one job so often, where one alone does not show what was seen."""
@@ -222,15 +223,19 @@ def _late(stage: Stage, job: JobTrace, label: str, heard: list[Exchange]) -> Sto
 
 def _single(stage: Stage, exchange: Exchange) -> Story:
     """One call as it was, with a key of the same kind and against the address of now."""
-    operation = stage.endpoint.operations.get(exchange.operation)
+    call = _again(stage, exchange)
+    named = stage.endpoint.operations.get(exchange.operation)
+    # A recording of somebody else's names no operations; what nobody knows may be paid for.
+    asked = [named] if named else [one.operation for one in recognise(stage.endpoint, call, urlsplit(stage.base).path)]
+    paid = any(one.does.bills for one in asked) or not (asked or call.method in SAFE or exchange.operation == "media")
     yield Want(
-        call=_again(stage, exchange),
+        call=call,
         at=stage.clock.now(),
         operation=exchange.operation,
         purpose=exchange.purpose,
         credential=exchange.credential,
-        paid=operation is not None and operation.does in (Does.SUBMIT, Does.RUN),
-        timeout=120.0 if operation is not None and operation.does is Does.RUN else None,
+        paid=paid,
+        timeout=120.0 if any(one.does is Does.RUN for one in asked) else None,
     )
 
 

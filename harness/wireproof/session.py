@@ -372,9 +372,9 @@ def priced_plan(endpoints: Sequence[Endpoint], options: CheckOptions) -> list[tu
     """What a run would do and cost, without doing any of it."""
     own = options.target is None and not options.live
     paid = not own and (options.budget is not None or not (options.target and is_loopback(options.target)))
-    counted = options.bounds.counted
+    scarce = options.bounds.scarce
     return [
-        (endpoint, plan(endpoint, profile=options.profile, embedded=own, paid=paid, counted=counted))
+        (endpoint, plan(endpoint, profile=options.profile, embedded=own, paid=paid, scarce=scarce))
         for endpoint in endpoints
     ]
 

@@ -52,7 +52,7 @@ def line(trace: Trace, finding: Finding, exchanges: Sequence[Exchange], check: C
     # An id may be used once only: each time the line is carried out it takes another, in all of its calls.
     same = [one for one in asked if one is not shown and _own_id(trace, one) == own]
     words = [_named(_curl(endpoint, one), own) for one in (*same, shown)]
-    if same and shown.purpose == ONCE_OVER:
+    if same and shown.meant == ONCE_OVER:
         words.insert(-1, f"sleep {max(0.0, shown.at - same[0].at):.2f}")
     return "; ".join([f"JOB={FRESH_ID}", *words])
 

@@ -713,31 +713,43 @@ THUMBNAIL = 128
 """Pixels. No host's picture model makes anything smaller; previews are."""
 
 
-@check(id="OUT015", reads=JobTrace, trips_on=("other-address",))
-def an_output_has_one_address(job: JobTrace) -> Iterator[Finding]:
-    """Where a result tells the address of an output twice, both name one file.
+@check(id="OUT015", reads=Trace, trips_on=("other-address",))
+def a_result_names_no_picture_of_another_job(trace: Trace) -> Iterator[Finding]:
+    """Where a result tells the address of an output twice, the second is no other job's picture.
 
-    Which of them a client reads is its own affair. Where the other one is somebody else's picture, that is shown to a
-    stranger.
+    Which of the two a client reads is its own affair. One of its users is shown what belongs to somebody else.
     """
-    for seen in job.results:
-        told: dict[int, str] = {}
-        for one in seen.reading.found if seen.reading else ():
-            if one.name != "output.url" or not isinstance(one.value, str):
-                continue
-            name = parts(one.value).path.rpartition("/")[2]
-            first = told.setdefault(one.item or 0, name)
-            if first and name and first != name:
-                yield finding(
-                    f"one output has two addresses: {first} and {name}",
-                    subject="two addresses",
-                    severity=Severity.QUESTION,
-                    where=job.endpoint.outputs.where,
-                    evidence=[seen.seq],
-                    expected=first,
-                    actual=name,
-                )
-                return
+    told = [
+        (job.label, seen, names)
+        for job in trace.jobs
+        if not (job.tangled or job.misled)
+        for seen in job.results
+        if (names := _names(seen))
+    ]
+    owners: dict[str, set[str]] = {}
+    for label, _, names in told:
+        owners.setdefault(names[0], set()).add(label)
+    for label, seen, names in told:
+        strange = next((name for name in names[1:] if label not in owners.get(name, {label})), None)
+        if strange is not None:
+            yield finding(
+                f"the result names a picture of another job: {strange}",
+                subject="another job's picture",
+                severity=Severity.QUESTION,
+                where=trace.endpoint.outputs.where,
+                evidence=[seen.seq],
+                expected=names[0],
+                actual=strange,
+            )
+            return
+
+
+def _names(seen: Seen) -> list[str]:
+    """The files that the addresses of outputs in a reply lead to, in order."""
+    found = seen.reading.found if seen.reading else ()
+    urls = [one.value for one in found if one.name == "output.url" and isinstance(one.value, str)]
+    names = [parts(url).path.rpartition("/")[2] for url in urls if parts(url).scheme in ("http", "https")]
+    return [name for name in names if name]
 
 
 def _magic_of(content_type: Any) -> str | None:

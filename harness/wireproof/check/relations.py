@@ -254,12 +254,13 @@ def an_id_that_must_be_unique_is_taken_once(trace: Trace) -> Iterator[Finding]:
             continue
         field = next((f for f in asked.operation.request.fields if f.unique), None)
         proof, when = field.evidence if field else Evidence(), ""
-        if seen.exchange.purpose == ONCE_OVER:
+        over = seen.exchange.meant == ONCE_OVER
+        if over:
             # That ids are unique is documented; for how long a host must know them, is not.
             proof, when = replace(proof, confidence=Confidence.INFERRED), " when its job was over"
         yield finding(
             f"an id that was used before was accepted again{when}",
-            subject="repeated id",
+            subject="repeated id, later" if over else "repeated id",
             proof=proof,
             where=field.where if field else asked.operation.where,
             evidence=[before, seen.seq],

@@ -19,8 +19,7 @@ from wireproof.model import (
     GET_FOR_POST,
     GIVEN_UP,
     ONCE_MORE,
-    ONCE_OVER,
-    TWICE,
+    REUSED,
     Confidence,
     Credential,
     Does,
@@ -65,7 +64,7 @@ def expected_kinds(seen: Seen) -> frozenset[Kind]:
     asked, credential = seen.asked, seen.exchange.credential
     if asked is None:
         return frozenset()
-    if seen.exchange.purpose in (TWICE, ONCE_OVER) and seen.endpoint.provider.repeat_id == "conflict":
+    if seen.exchange.meant in REUSED and seen.endpoint.provider.repeat_id == "conflict":
         return frozenset({Kind.CONFLICT})
     staged = seen.endpoint.provider.problems.get(seen.exchange.purpose.removeprefix(STAGED))
     if staged is not None and seen.exchange.purpose.startswith(STAGED):
@@ -684,7 +683,7 @@ def a_value_of_another_type_is_not_bent(trace: Trace) -> Iterator[Finding]:
     bent = [s for s in bent if s.breaches[0].parameter not in open_to_all]
     if not bent:
         return
-    what = sorted(seen.exchange.purpose.removeprefix(ODD).removesuffix(ONCE_MORE) for seen in bent)
+    what = sorted(seen.exchange.meant.removeprefix(ODD) for seen in bent)
     yield finding(
         f"taken although the documents want another type or spelling: {', '.join(what)}",
         subject="types",
@@ -883,7 +882,9 @@ def a_call_without_a_good_key_is_not_let_in(seen: Seen) -> Iterator[Finding]:
         named = of_kinds(seen, frozenset({Kind.NO_KEY, Kind.BAD_KEY}))
         yield finding(
             f"{seen.operation.name} let a call in with {_key_words(credential)}",
-            subject="without a good key",
+            subject="key in other letters" if credential is Credential.CASED else "without a good key",
+            # No page says that letters count; that what is no key opens nothing goes without saying.
+            severity=Severity.QUESTION if credential is Credential.CASED else None,
             where=named[0].where if named else auth.where,
             evidence=[seen.seq],
             expected=_codes(named) if named else "a refusal",
@@ -933,8 +934,8 @@ def an_unknown_id_is_not_answered_as_a_job(trace: Trace) -> Iterator[Finding]:
         s for s in trace.seen if asks_after_nobody(s) and s.let_in and s.reply is not None and s.operation is not None
     ]
     for seen in asked:
-        about = (seen.operation, seen.exchange.purpose.removesuffix(ONCE_MORE))
-        same = [s for s in asked if (s.operation, s.exchange.purpose.removesuffix(ONCE_MORE)) == about]
+        about = (seen.operation, seen.exchange.meant)
+        same = [s for s in asked if (s.operation, s.exchange.meant) == about]
         answers = [s.reply.status for s in same if s.reply is not None]
         repeated = len(answers) > 1 and min(answers) >= 500
         proper = of_kinds(seen, UNFOUND)

@@ -232,7 +232,7 @@ def _whole(reader: Reader, kept: list[Exchange]) -> Trace:
 def _with_second_answers(all_seen: list[Seen]) -> tuple[Seen, ...]:
     """Calls that met a server error and not a second time, marked so."""
     better = {
-        (seen.exchange.purpose.removesuffix(ONCE_MORE), seen.exchange.call)
+        (seen.exchange.meant, seen.exchange.call)
         for seen in all_seen
         if seen.exchange.purpose.endswith(ONCE_MORE) and seen.reply is not None and not _failed(seen)
     }

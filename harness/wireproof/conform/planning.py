@@ -61,12 +61,13 @@ class Step:
 
 
 def plan(
-    endpoint: Endpoint, *, profile: str = "standard", embedded: bool = False, paid: bool = True, counted: bool = False
+    endpoint: Endpoint, *, profile: str = "standard", embedded: bool = False, paid: bool = True, scarce: bool = False
 ) -> tuple[Step, ...]:
     """What a run would do, in order, each step with what it may cost.
 
     On a paid host everything that costs nothing goes first; elsewhere the first jobs follow the keys, since they
-    show the most. Where jobs cost nothing and are not `counted`, all pairs of values meet in the standard profile, too.
+    show the most. All pairs of values meet in the standard profile, too, where jobs cost nothing; unless calls, jobs or
+    time are `scarce`.
     """
     base = cases.base(endpoint)
     submit = endpoint.doing(Does.SUBMIT) or endpoint.doing(Does.RUN)
@@ -149,9 +150,12 @@ def plan(
     )
     if embedded:
         steps.append(_step(endpoint, "staged troubles", lambda s: [], free=True))
-    if profile == "standard" and not (paid or embedded or counted):
-        known = [case.values for case in valid]
-        more = [_of_few(endpoint, submit, case) for case in cases.pairs(endpoint) if case.values not in known]
+    if profile == "standard" and not (paid or embedded or scarce):
+        met, more = [case.values for case in valid], []
+        for case in (_of_few(endpoint, submit, one) for one in cases.pairs(endpoint)):
+            if case.values not in met:
+                met.append(case.values)
+                more.append(case)
         steps.append(replace(_jobs_step(endpoint, PAIRS, "pair", more, again, closely=False), extra=True))
     return tuple(steps)
 
@@ -163,7 +167,8 @@ def _of_few(endpoint: Endpoint, submit: Operation, case: cases.Case) -> cases.Ca
     asked, fewer = case.values.get(name), {**case.values, name: FEW_OUTPUTS}
     if not isinstance(asked, int) or asked <= FEW_OUTPUTS or not _sound(endpoint, submit, fewer):
         return case
-    return replace(case, values=fewer, covers=tuple(fact for fact in case.covers if not fact.startswith(f"{name}.")))
+    covers = tuple(fact for fact in case.covers if not fact.startswith(f"{name}."))
+    return replace(case, values=fewer, covers=covers, purpose=f"valid: {', '.join((*covers, f'{name} {FEW_OUTPUTS}'))}")
 
 
 def _relations(endpoint: Endpoint, base: Mapping[str, Any]) -> list[cases.Case]:

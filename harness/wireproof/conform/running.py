@@ -102,8 +102,9 @@ def conform(
             stage = within(stage, job_checks.patience(endpoint, None))
         reader = Reader(endpoint, prefix)
         chosen = fitting(profile, driver.bounds)
-        steps = plan(endpoint, profile=chosen, embedded=own, paid=target.paid, counted=driver.bounds.counted)
-        stopped, left_out = _drive(reader, target, driver, stage, steps, profile, began)
+        steps = plan(endpoint, profile=chosen, embedded=own, paid=target.paid, scarce=driver.bounds.scarce)
+        spared: list[str] = []
+        stopped, left_out = _drive(reader, target, driver, stage, steps, profile, began, spared)
         stopped = stopped or guard.short
         guard.close()
         exchanges = tuple(driver.exchanges)
@@ -115,7 +116,9 @@ def conform(
     skipped = [f"{name}: not asked again: {why}." for name, why in (memory.skipped if memory else {}).items()]
     cut = stopped or (left_out[0].rpartition(" because ")[2].rstrip(".") if left_out else "")
     coverage, whole = _left_untested(endpoint, target, said, exchanges, chosen, steps, cut)
-    return replace(said, coverage=coverage, notes=(*said.notes, *left_out, *skipped, *told(whole, coverage))), exchanges
+    return replace(
+        said, coverage=coverage, notes=(*said.notes, *left_out, *spared, *skipped, *told(whole, coverage))
+    ), exchanges
 
 
 def _left_untested(
@@ -128,7 +131,7 @@ def _left_untested(
     cut: str,
 ) -> tuple[tuple[Cover, ...], Money | None]:
     """The coverage against the whole plan, and what the rest of it would cost. `cut`: why the run was cut short."""
-    every = plan(endpoint, paid=target.paid, counted=True) if profile == "quick" else steps
+    every = plan(endpoint, paid=target.paid, scarce=True) if profile == "quick" else steps
     whole = [part for step in every for part in step.parts]
     meant = {part.name for step in steps for part in step.parts}
     family = f"{endpoint.name} "
@@ -152,15 +155,18 @@ def _drive(
     steps: tuple[Step, ...],
     profile: str,
     began: Callable[[Step], None],
+    spared: list[str],
 ) -> tuple[str, list[str]]:
-    """Carry out the plan; why it was cut short, or '', and what was left out because the run was asked to be small."""
+    """Carry out the plan; why it was cut short, or '', and what was left out because the run was asked to be small.
+
+    `spared` is told what the host was not asked, for its own sake."""
     if near(target):
         steps = side_by_side(steps)
     left_out: list[str] = []
     try:
         for step in steps:
             if step.extra and driver.limited:
-                left_out.append(f"{step.name}: not done, because the host limits its calls.")
+                spared.append(f"{step.name}: not tried, because the host limits its calls.")
                 continue
             began(step)
             try:

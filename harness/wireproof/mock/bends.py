@@ -420,15 +420,15 @@ def say_value(
 
 
 @_bend("reply")
-def say_in_items(past: Past, scene: Scene, answer: Answer, *, member: str, instead: str) -> Answer:
-    """This member of the objects in lists is said to be something else."""
+def say_first_in_items(past: Past, scene: Scene, answer: Answer, *, member: str) -> Answer:
+    """This member of the objects in lists is always said to be what it was the first time."""
     if answer.reply.body[:1] not in (b"{", b"["):
         return answer
     body = decode(answer.reply.body)[0]
     items = [item for value in body.values() if isinstance(value, list) for item in value] if _is_object(body) else []
     hits = [item for item in items if _is_object(item) and member in item]
     for item in hits:
-        item[member] = instead
+        item[member] = past.notes.setdefault(member, item[member])
     return _with(answer, body=encode(body)) if hits else answer
 
 

@@ -82,9 +82,9 @@ class Bounds:
     """Seconds from one call to the next, at least."""
 
     @property
-    def counted(self) -> bool:
-        """Whether calls or jobs are few."""
-        return self.requests is not None or self.jobs is not None
+    def scarce(self) -> bool:
+        """Whether calls, jobs or time are bounded."""
+        return (self.requests, self.jobs, self.seconds) != (None, None, None)
 
 
 @dataclass(slots=True)

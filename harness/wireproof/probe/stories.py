@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from wireproof.model import (
     GET_FOR_POST,
     ONCE_OVER,
     TWICE,
+    TWICE_BLOCKING,
     Call,
     Credential,
     Does,
@@ -147,10 +149,14 @@ def near_keys(key: str | None) -> dict[Credential, str]:
     if not key or len(key) < SHORTEST_KEY:
         return {}
     near = {Credential.NEAR: key[:-1], Credential.BEYOND: key + key[-1]}
-    return near if key.swapcase() == key else {**near, Credential.CASED: key.swapcase()}
+    # Digits that are read as a number are the same in other letters, and lose nothing by it.
+    is_number = _HEX.fullmatch(key) is not None
+    return near if is_number or key.swapcase() == key else {**near, Credential.CASED: key.swapcase()}
 
 
 SHORTEST_KEY = 12
+_HEX = re.compile(r"(?:[A-Za-z]+[_-])?[0-9A-Fa-f-]+")
+"""A number in hexadecimal digits, or a UUID, with a word before it or without."""
 
 
 def ask_after(
@@ -268,13 +274,17 @@ def same_id_twice(stage: Stage, values: Mapping[str, Any]) -> Story:
             timeout=waits,
         )
 
-    first = yield asked("one id, first time", job="twice")
-    if first is None:
-        return
-    for operation in filter(None, (submit, run)):
-        again = yield asked(TWICE, operation)
+    def taken(exchange: Exchange, operation: Operation) -> bool:
         known, ask = stage.dialogue.begin("", values, operation, "", stage.clock.now())
-        if again is None or _heard(stage, known, ask, again)[0].accepted:
+        return _heard(stage, known, ask, exchange)[0].accepted
+
+    first = yield asked("one id, first time", job="twice")
+    if first is None or not taken(first, submit):
+        return
+    for purpose, operation in [(TWICE, submit), *([(TWICE_BLOCKING, run)] if run else [])]:
+        again = yield asked(purpose, operation)
+        # What may have been taken is not tried again: it may be paid for.
+        if again is None or again.reply is None or again.reply.status >= 500 or taken(again, operation):
             return
     yield from followed(stage, first, submit, values, "one id, until its job is over")
     yield asked(ONCE_OVER)
