@@ -85,7 +85,7 @@ def _first_sign(endpoint: Endpoint, exchanges: Sequence[Exchange], new: Sequence
     def told(until: int) -> bool:
         trace = read(endpoint, exchanges[: until + 1])
         if any(one.id.startswith("OUT") for one in checks):
-            conform.look(trace)
+            conform.look(trace, EYES)
         return bool(keys & {one.key for one in judge(trace, checks)})
 
     return exchanges[bisect.bisect_left(range(len(exchanges) - 1), True, key=told)].seq

@@ -16,9 +16,11 @@ from test_conform import DEFECTS
 from wireproof.clock import ScaledClock
 from wireproof.conform import Target, embedded
 from wireproof.errors import CouldNotTell, UsageError
+from wireproof.ledger import MemoryLedger
 from wireproof.mock.engine import Mock
 from wireproof.mock.socket import serving
 from wireproof.model import Endpoint, Exchange, Run, Severity, Verdict
+from wireproof.money import parse
 from wireproof.replaying import pick
 from wireproof.spec.load import resolve
 
@@ -91,6 +93,19 @@ def test_a_finding_without_evidence_cannot_be_replayed() -> None:
     run = _run(verdict, exchanges)
     with pytest.raises(CouldNotTell, match="nothing to send again"):
         replay(endpoint, replace(run.findings[0], evidence=()), run, embedded(endpoint))
+
+
+def test_a_submit_in_a_recording_that_names_no_operation_is_paid_for() -> None:
+    endpoint = _endpoint()
+    verdict, exchanges = conform(endpoint, embedded(endpoint, 0, test_conform.LaxBound()))
+    (found, *_) = [one for one in verdict.findings if one.subject == "width.maximum"]
+    nameless = tuple(replace(one, operation="", job=None) for one in exchanges if one.seq in found.evidence)
+    ledger = MemoryLedger(parse("1USD"))
+    target = replace(embedded(endpoint, 0, test_conform.LaxBound()), paid=True)
+    again, said = replay(endpoint, replace(found, evidence=(nameless[0].seq,)), _run(verdict, nameless), target, ledger)
+    assert again
+    assert len(said) == 1
+    assert (ledger.state().spent + ledger.state().reserved).amount >= parse("0.005USD").amount
 
 
 def test_baselines_accept_by_name_until_a_day(tmp_path: Path) -> None:
