@@ -216,6 +216,13 @@ def test_only_what_changes_nothing_is_asked_again_where_a_kept_connection_dies(
     assert sent.broke == (None if times == 2 else "reset")
 
 
+def test_a_host_that_hangs_up_without_a_word_gets_a_new_connection_each_time() -> None:
+    host = Host([[[OK], [CLOSE]]] * 3)
+    with host.serving() as url, Sender() as one:
+        assert [one.send(Call(method, url)).broke for method in ("GET", "GET", "POST")] == [None] * 3
+    assert host.opened == 3
+
+
 def test_a_cookie_is_never_sent_back() -> None:
     host = Host([[[OK.replace(b"\r\n\r\n", b"\r\nset-cookie: sid=1; Path=/\r\n\r\n")]] * 2])
     with host.serving() as url, Sender() as one:

@@ -60,6 +60,8 @@ class Sender:
         self.timeout = timeout
         self._trust = trust
         self._lines: dict[tuple[bool, str, int], Line] = {}
+        self._fickle: set[tuple[bool, str, int]] = set()
+        """Hosts that hang up on kept connections without a word: they get a new one each time."""
         self._through = through
 
     def __enter__(self) -> Self:
@@ -95,13 +97,18 @@ class Sender:
         ends = time.monotonic() + timeout
         kept = self._lines.pop(where[:3], None)
         if kept is not None and not kept.fresh(IDLE if free else IDLE_PAID):
+            if time.monotonic() - kept.used < IDLE_PAID:
+                self._fickle.add(where[:3])
             kept.close()
             kept = None
         try:
             return self._heard(call, where, request, ends, kept or self._new(where, ends))
         except Broke as broke:
             # It crossed with the end of a line that had been kept. What changes nothing may be asked once more.
-            if kept is None or broke.word != "reset" or not free:
+            if kept is None or broke.word != "reset":
+                raise
+            self._fickle.add(where[:3])
+            if not free:
                 raise
         return self._heard(call, where, request, ends, self._new(where, ends))
 
@@ -113,6 +120,7 @@ class Sender:
         stays = False
         try:
             reply, stays = line.ask(request, headless=call.method == "HEAD", ends=ends, most=(MOST_JSON, MOST_MEDIA))
+            stays = stays and where[:3] not in self._fickle
         finally:
             if not stays:
                 line.close()
