@@ -156,7 +156,7 @@ def plan(
             if case.values not in met:
                 met.append(case.values)
                 more.append(case)
-        steps.append(replace(_jobs_step(endpoint, PAIRS, "pair", more, again, closely=False), extra=True))
+        steps.append(replace(_jobs_step(endpoint, PAIRS, "pair", more, 0, closely=False), extra=True))
     return tuple(steps)
 
 

@@ -15,7 +15,7 @@ from wireproof.conform.afterwards import LATE_CALLS, round_off
 from wireproof.conform.guarding import Guard
 from wireproof.conform.judging import judged, nothing_heard, picture_in, with_money
 from wireproof.conform.planning import STRANGERS, Step, fitting, plan, side_by_side
-from wireproof.conform.staging import calm, closely, hurries, stage_for, used_to, within
+from wireproof.conform.staging import calm, closely, eased, hurries, stage_for, used_to, within
 from wireproof.conform.target import Target, near
 from wireproof.errors import CouldNotTell, Interrupted, OverBudget, Unreachable
 from wireproof.ledger import Ledger
@@ -170,7 +170,7 @@ def _drive(
                 continue
             began(step)
             try:
-                _carry_out(step, target, driver, closely(stage) if step.opening and target.mock else stage, reader)
+                _carry_out(step, target, driver, _at_pace(stage, step, target), reader)
             except Stopped as end:
                 if not end.chosen:
                     raise
@@ -188,6 +188,13 @@ def _drive(
             raise Interrupted("interrupted before anything was answered") from None
         return INTERRUPTED, left_out
     return "", left_out
+
+
+def _at_pace(stage: Stage, step: Step, target: Target) -> Stage:
+    """The stage with jobs looked at as often as the step is worth."""
+    if step.extra:
+        return eased(stage)
+    return closely(stage) if step.opening and target.mock else stage
 
 
 def _carry_out(step: Step, target: Target, driver: Driver, stage: Stage, reader: Reader) -> None:

@@ -68,6 +68,11 @@ def closely(stage: Stage) -> Stage:
     return replace(stage, dialogue=replace(stage.dialogue, cadence=hasty))
 
 
+def eased(stage: Stage) -> Stage:
+    """The stage with jobs asked after seldom: it is their pictures that count."""
+    return replace(stage, dialogue=replace(stage.dialogue, cadence=calm))
+
+
 def used_to(stage: Stage, target: Target, trace: Trace) -> Stage:
     """The stage with jobs followed as long as makes sense at a host whose first jobs are known.
 
