@@ -20,8 +20,10 @@ from wireproof.mock.socket import serving
 from wireproof.model import Endpoint, Exchange, Finding, Reply
 
 FASTER = 20.0
-CLOSE = {"progress-goes-back": 2.0, "steps-back": 2.0}
-"""How many times as fast the clock runs: slower where a job must be seen twice at work, on a busy machine too."""
+CLOSE = {"progress-goes-back": 2.0, "steps-back": 2.0} | dict.fromkeys(
+    ("other-word", "undocumented-state", "progress-out-of-range", "state-with-203", "state-under-other-code"), 4.0
+)
+"""How many times as fast the clock runs: slower where a job must be seen at work, on a busy machine too."""
 _HEAD = re.compile(rb"HTTP/1\.1 (\d{3})[^\r\n]*\r?\n(.*?)\r?\n\r?\n", re.DOTALL)
 
 
