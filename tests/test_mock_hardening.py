@@ -94,9 +94,9 @@ def test_odd_json_is_refused_in_the_hosts_own_form_and_costs_little(host: str, n
     body = ODD[name] if host == "segmind" else b"[" + ODD[name] + b"]"
     mock = Mock(ALL)
     provider = next(one.provider for one in mock.hosts if one.provider.name == host)
-    told: list[bytes] = []
-    assert lines(lambda: told.append(submit(mock, host, body))) < 20_000
-    (whole,) = told
+    replies: list[bytes] = []
+    assert lines(lambda: replies.append(submit(mock, host, body))) < 20_000
+    (whole,) = replies
     head, _, told = whole.partition(b"\r\n\r\n")
     allowed = {code for one in provider.problems.values() if one.kind is Kind.INVALID for code in one.statuses}
     assert int(head.split()[1]) in allowed

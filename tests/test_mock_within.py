@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 
+from test_mock_transports import BODY, Always
 from wireproof.clock import Clock, ScaledClock, SteppedClock
 from wireproof.mock.answer import Answer, Delivery
 from wireproof.mock.socket import serving
 from wireproof.mock.within import Within
 from wireproof.model import Call, Reply
 from wireproof.probe.sender import Sender, Sent
-
-BODY = b"0123456789"
-
-
-@dataclass
-class Always:
-    """An engine that gives one answer, and keeps what it was asked."""
-
-    given: Answer
-    calls: list[Call] = field(default_factory=list)
-
-    def answer(self, call: Call, now: float, wall: float) -> Answer:
-        self.calls.append(call)
-        return self.given
 
 
 def told(call: Call, engine: Always, clock: Clock, timeout: float, *, line: bool) -> Sent:
@@ -95,7 +80,7 @@ def test_what_a_host_hears_is_what_a_line_would_have_carried(call: Call) -> None
     told(call, within, SteppedClock(), 5.0, line=False)
 
     def heard(engine: Always) -> tuple[object, ...]:
-        (one,) = engine.calls
+        ((one, _),) = engine.calls
         headers = {name.lower(): value for name, value in one.headers if name.lower() != "host"}
         return (one.method, one.url.partition("//")[2].partition("/")[2], headers, one.body)
 

@@ -65,12 +65,16 @@ def stage_for(endpoint: Endpoint, target: Target, clock: Clock, seed: int, caden
 
 def closely(stage: Stage) -> Stage:
     """The stage with jobs looked at as often as they can change: on a stepped clock that costs nothing."""
-    return replace(stage, dialogue=replace(stage.dialogue, cadence=hasty))
+    return _paced(stage, hasty)
 
 
 def eased(stage: Stage) -> Stage:
     """The stage with jobs asked after seldom: it is their pictures that count."""
-    return replace(stage, dialogue=replace(stage.dialogue, cadence=calm))
+    return _paced(stage, calm)
+
+
+def _paced(stage: Stage, cadence: Cadence) -> Stage:
+    return replace(stage, dialogue=replace(stage.dialogue, cadence=cadence))
 
 
 def used_to(stage: Stage, target: Target, trace: Trace) -> Stage:
@@ -83,7 +87,7 @@ def used_to(stage: Stage, target: Target, trace: Trace) -> Stage:
     if hurries(target):
         took = job_checks.taken(trace)
         if stage.dialogue.cadence is hasty and (took is None or took > QUICKLY):
-            stage = replace(stage, dialogue=replace(stage.dialogue, cadence=steady))
+            stage = _paced(stage, steady)
         return within(stage, job_checks.patience(stage.endpoint, took))
     return within(stage, IMPATIENT * deadline) if len(job_checks.stuck(trace)) >= OPENING else stage
 

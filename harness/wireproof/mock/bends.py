@@ -422,18 +422,14 @@ def say_value(
 @_bend("reply")
 def say_first_in_items(past: Past, scene: Scene, answer: Answer, *, member: str) -> Answer:
     """This member of the objects in lists is always said to be what it was the first time."""
-    if answer.reply.body[:1] not in (b"{", b"["):
+    if answer.reply.body[:1] != b"{":
         return answer
     body = decode(answer.reply.body)[0]
-    items = [item for value in body.values() if isinstance(value, list) for item in value] if _is_object(body) else []
-    hits = [item for item in items if _is_object(item) and member in item]
+    items = [item for value in body.values() if isinstance(value, list) for item in value]
+    hits = [item for item in items if isinstance(item, dict) and member in item]
     for item in hits:
         item[member] = past.notes.setdefault(member, item[member])
     return _with(answer, body=encode(body)) if hits else answer
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
 
 
 @_bend("fact")
